@@ -1,0 +1,1 @@
+"""The policy: load, generate, log-probabilities, train, checkpoint."""

@@ -1,0 +1,1 @@
+"""Advantages, and the loss that moves the policy."""

@@ -1,0 +1,1 @@
+"""One training run, written down, checked and carried out."""

@@ -1,0 +1,1 @@
+"""The run store: what a training wrote, and reading it back."""

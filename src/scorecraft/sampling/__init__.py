@@ -1,0 +1,1 @@
+"""How completions are drawn: one turn, two turns, with tools, with forced prefixes."""

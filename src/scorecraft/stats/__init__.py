@@ -1,0 +1,1 @@
+"""Is a difference real: intervals, bootstrap and permutation tests, pass@k."""

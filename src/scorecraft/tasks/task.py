@@ -1,0 +1,49 @@
+"""The interface of every task: seeded problems by index, an exact answer checker, a step checker."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Literal
+
+from scorecraft.parts import Part
+from scorecraft.problem import Problem, StepVerdict, Verdict
+
+Split = Literal["train", "test"]
+
+
+class Task(Part):
+    """A source of problems with a known truth.
+
+    Problems are addressed by ``(split, index)`` and the task's ``seed``, so the position in the data is one
+    number and a run resumes exactly. Generated tasks are endless; a file-backed task repeats its rows in a new
+    seeded order each epoch for "train" and has a length for "test".
+    """
+
+    seed: int = 0
+
+    @property
+    def step_delimiter(self) -> str:
+        """The text that ends a reasoning step in a completion."""
+        return "\n"
+
+    @property
+    def test_size(self) -> int | None:
+        """Number of different test problems, None where they are endless."""
+        return None
+
+    @abstractmethod
+    def problem(self, split: Split, index: int) -> Problem:
+        """Return problem ``index`` of a split; train and test never share a problem where the task can avoid it."""
+
+    @abstractmethod
+    def check(self, problem: Problem, completion: str) -> Verdict:
+        """Return the exact verdict on the completion's answer; never raises for odd model output."""
+
+    def check_steps(self, problem: Problem, completion: str) -> list[StepVerdict]:
+        """Return the exact verdict on each step; empty where the task has no step checker."""
+        del problem, completion
+        return []
+
+    def problems(self, split: Split, start: int, count: int) -> list[Problem]:
+        """Return ``count`` problems from position ``start``."""
+        return [self.problem(split, index) for index in range(start, start + count)]
