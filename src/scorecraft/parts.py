@@ -45,9 +45,7 @@ class Part(BaseModel):
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` returned."""
         if state:
-            raise ScorecraftError(
-                f"part '{self.name}' keeps no state, but the checkpoint has {sorted(state)}"
-            )
+            raise ScorecraftError(f"part '{self.name}' keeps no state, but the checkpoint has {sorted(state)}")
 
 
 PartType = TypeVar("PartType", bound=type[Part])

@@ -69,9 +69,7 @@ class Rollouts:
         if rows == 0:
             return
         if int(self.group.min()) < 0 or int(self.group.max()) >= prompts:
-            raise ScorecraftError(
-                f"Rollouts.group: expected rows of the {prompts} prompts, got {self.group.tolist()}"
-            )
+            raise ScorecraftError(f"Rollouts.group: expected rows of the {prompts} prompts, got {self.group.tolist()}")
         if int(self.lengths.min()) < 0 or int(self.lengths.max()) > width:
             raise ScorecraftError(f"Rollouts.lengths: expected 0 to {width}, got {self.lengths.tolist()}")
         beyond = self.mask & ~self.real
@@ -81,9 +79,7 @@ class Rollouts:
         bad = ~torch.isfinite(self.logprobs)
         if bool(bad.any()):
             row = int(bad.any(1).nonzero()[0])
-            raise ScorecraftError(
-                f"Rollouts.logprobs: rollout {row} has a log-probability that is not finite"
-            )
+            raise ScorecraftError(f"Rollouts.logprobs: rollout {row} has a log-probability that is not finite")
 
     def _expect(self, name: str, shape: tuple[int, ...]) -> None:
         value: Tensor = getattr(self, name)
@@ -123,9 +119,7 @@ class Rollouts:
     def to(self, device: torch.device | str) -> Rollouts:
         """Return the same rollouts with every tensor on ``device``."""
         moved = {
-            f.name: getattr(self, f.name).to(device)
-            for f in fields(self)
-            if isinstance(getattr(self, f.name), Tensor)
+            f.name: getattr(self, f.name).to(device) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)
         }
         return replace(self, **moved)
 

@@ -36,13 +36,9 @@ class Scores:
         for row, (value, outcome) in enumerate(zip(self.values.tolist(), self.outcomes, strict=True)):
             scored = outcome is Outcome.SCORED
             if scored and not abs(value) < float("inf"):
-                raise TrainingStopped(
-                    f"reward of rollout {row} is {value}; return None to abstain, or a finite number"
-                )
+                raise TrainingStopped(f"reward of rollout {row} is {value}; return None to abstain, or a finite number")
             if not scored and value == value:
-                raise ScorecraftError(
-                    f"Scores: rollout {row} is '{outcome}', so its value must be NaN, got {value}"
-                )
+                raise ScorecraftError(f"Scores: rollout {row} is '{outcome}', so its value must be NaN, got {value}")
 
     @classmethod
     def of(cls, values: Sequence[float | None] | Tensor) -> Scores:

@@ -21,7 +21,5 @@ class Credit(Part):
     """
 
     @abstractmethod
-    def __call__(
-        self, rollouts: Rollouts, rewards: RewardTable, context: Context
-    ) -> Float32[Tensor, "rollout token"]:
+    def __call__(self, rollouts: Rollouts, rewards: RewardTable, context: Context) -> Float32[Tensor, "rollout token"]:
         """Return the token returns."""

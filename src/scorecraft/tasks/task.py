@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from random import Random
 from typing import Literal
 
+from scorecraft.errors import ScorecraftError
 from scorecraft.parts import Part
 from scorecraft.problem import Problem, StepVerdict, Verdict
 
@@ -44,6 +46,39 @@ class Task(Part):
         del problem, completion
         return []
 
+    @property
+    def tool_call_end(self) -> str | None:
+        """The text that ends a tool call in a completion; None for tasks without a tool."""
+        return None
+
+    def call_tool(self, problem: Problem, completion: str) -> str:
+        """Return the text a tool puts after the call that ``completion`` just ended with.
+
+        A malformed call is answered with an error text, as a real tool would.
+        """
+        del problem, completion
+        raise ScorecraftError(f"task '{self.name}' has no tool; use the sampling part 'single-turn'")
+
+    def follow_up(self, problem: Problem, turns: list[str]) -> str | None:
+        """Return what the user says after the given turns of the policy; None ends the conversation."""
+        del problem, turns
+        return None
+
     def problems(self, split: Split, start: int, count: int) -> list[Problem]:
         """Return ``count`` problems from position ``start``."""
         return [self.problem(split, index) for index in range(start, start + count)]
+
+
+class TunnelTask(Task):
+    """A generated family whose truth is known step by step; the policy can be warm-started on its traces."""
+
+    flawed_steps: float = 0.0
+    unanswerable: float = 0.0
+
+    @abstractmethod
+    def trace(self, problem: Problem, flaw_rate: float, random: Random) -> list[tuple[str, bool]]:
+        """Return a completion as segments ``(text, by_policy)``, each step wrong with probability ``flaw_rate``.
+
+        A wrong step is carried on with (later steps use its result). ``by_policy`` is False for text that a tool
+        or the user inserts, which supervised training must not learn to produce.
+        """
