@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -24,3 +25,16 @@ class Context:
     steps: int = 1
     policy: Any = None
     reference: Any = None
+    rank: int = 0
+    world_size: int = 1
+
+    def uniforms(self, rows: int, *shape: int) -> Tensor:
+        """Draw float64 uniforms in [0, 1), ``[rows, *shape]``: one row per rollout (or prompt) of this worker.
+
+        Every worker draws the table of all workers and takes its own part, so that a run shared among workers
+        sees the same numbers as a run of one.
+        """
+        import torch
+
+        table = torch.rand((rows * self.world_size, *shape), dtype=torch.float64, generator=self.generator)
+        return table[rows * self.rank : rows * (self.rank + 1)]

@@ -15,6 +15,10 @@ class TrainingStopped(ScorecraftError):
     """Training met a state it must not go on from (a NaN loss or reward); what was saved is intact."""
 
 
+class ScorecraftWarning(UserWarning):
+    """Something is not as it should be, but the work goes on; the message says what was done instead."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the sentence that helps after an unknown name: the nearest valid one, and all of them."""
     names = sorted(known)

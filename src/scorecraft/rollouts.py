@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
+from torch.nn import functional as F
 
 from scorecraft.errors import ScorecraftError
 from scorecraft.problem import Problem
@@ -115,6 +117,28 @@ class Rollouts:
             texts=tuple(self.texts[i] for i in order),
             notes=tuple(self.notes[i] for i in order),
         )
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[Rollouts]) -> Rollouts:
+        """Put batches one below the other; widths are padded to the widest, prompt tables are joined."""
+        width = max(batch.tokens.shape[1] for batch in batches)
+        prompt_width = max(batch.prompt_tokens.shape[1] for batch in batches)
+        fills = {"tokens": batches[0]._pad_token(), "mask": 0, "logprobs": 0, "entropies": 0, "steps": -1, "turns": -1}
+        joined: dict[str, Any] = {}
+        for name, fill in fills.items():
+            joined[name] = torch.cat(
+                [F.pad(getattr(b, name), (0, width - b.tokens.shape[1]), value=fill) for b in batches]
+            )
+        for name in ("lengths", "truncated", "prompt_lengths"):
+            joined[name] = torch.cat([getattr(batch, name) for batch in batches])
+        joined["prompt_tokens"] = torch.cat(
+            [F.pad(b.prompt_tokens, (prompt_width - b.prompt_tokens.shape[1], 0)) for b in batches]
+        )
+        offsets = [sum(len(b.problems) for b in batches[:i]) for i in range(len(batches))]
+        joined["group"] = torch.cat([b.group + offset for b, offset in zip(batches, offsets, strict=True)])
+        for name in ("texts", "notes", "problems"):
+            joined[name] = tuple(item for batch in batches for item in getattr(batch, name))
+        return replace(batches[0], **joined)
 
     def to(self, device: torch.device | str) -> Rollouts:
         """Return the same rollouts with every tensor on ``device``."""

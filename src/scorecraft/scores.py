@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float32
@@ -21,12 +22,14 @@ class Scores:
     outcomes: how each value came about.
     steps: process rewards per reasoning step, 0 where ``step_mask`` is False; None for outcome rewards.
     step_mask: which steps exist.
+    metrics: more measurements per rollout for the log ("unparsed", "true", ...), NaN where there is none.
     """
 
     values: Float32[Tensor, " rollout"]
     outcomes: tuple[Outcome, ...]
     steps: Float32[Tensor, "rollout step"] | None = None
     step_mask: Bool[Tensor, "rollout step"] | None = None
+    metrics: Mapping[str, Float32[Tensor, " rollout"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.outcomes) != len(self.values):
@@ -37,7 +40,7 @@ class Scores:
             scored = outcome is Outcome.SCORED
             if scored and not abs(value) < float("inf"):
                 raise TrainingStopped(f"reward of rollout {row} is {value}; return None to abstain, or a finite number")
-            if not scored and value == value:
+            if not scored and not math.isnan(value):
                 raise ScorecraftError(f"Scores: rollout {row} is '{outcome}', so its value must be NaN, got {value}")
 
     @classmethod

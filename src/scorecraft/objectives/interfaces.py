@@ -72,7 +72,15 @@ class Objective(Part):
     the whole optimizer batch, so that micro-batches and workers add up exactly to the full batch.
     """
 
-    needs_entropy: bool = False
+    @property
+    def needs_entropy(self) -> bool:
+        """True where `LossInputs.entropies` must be given; a property, so that no recipe can set it."""
+        return False
+
+    @property
+    def idle_without_advantage(self) -> bool:
+        """True where a token of advantage 0 adds neither loss nor gradient, so that computing it can be spared."""
+        return False
 
     @abstractmethod
     def __call__(self, inputs: LossInputs) -> TokenLoss:

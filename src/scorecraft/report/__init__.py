@@ -1,1 +1,5 @@
 """Pictures and pages."""
+
+from scorecraft.report.page import write_report
+
+__all__ = ["write_report"]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from random import Random
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from scorecraft.errors import ScorecraftError
 from scorecraft.parts import Part
 from scorecraft.problem import Problem, StepVerdict, Verdict
 
 Split = Literal["train", "test"]
+
+# A probability that a recipe sets.
+Rate = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Task(Part):
@@ -72,13 +77,14 @@ class Task(Part):
 class TunnelTask(Task):
     """A generated family whose truth is known step by step; the policy can be warm-started on its traces."""
 
-    flawed_steps: float = 0.0
-    unanswerable: float = 0.0
+    flawed_steps: Rate = 0.0
+    unanswerable: Rate = 0.0
 
     @abstractmethod
     def trace(self, problem: Problem, flaw_rate: float, random: Random) -> list[tuple[str, bool]]:
         """Return a completion as segments ``(text, by_policy)``, each step wrong with probability ``flaw_rate``.
 
         A wrong step is carried on with (later steps use its result). ``by_policy`` is False for text that a tool
-        or the user inserts, which supervised training must not learn to produce.
+        or the user inserts, which supervised training must not learn to produce. A policy segment that does
+        not end with ``tool_call_end`` ends its turn.
         """

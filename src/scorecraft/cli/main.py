@@ -1,0 +1,95 @@
+"""The command line: what each command is called, and what becomes of its errors.
+
+Commands import what they need when they run, so that ``scorecraft --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from io import TextIOWrapper
+from typing import Annotated, Any
+
+import typer
+
+from scorecraft import __version__
+from scorecraft.cli import listing, measuring, training
+from scorecraft.cli.terminal import errors, plain
+from scorecraft.errors import ScorecraftError
+
+USER_ERROR = 2
+
+app = typer.Typer(
+    name="scorecraft",
+    help="A wind tunnel for rewards and scores: try a reward here before it breaks on a cluster.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _stoppable(command: Callable[..., None]) -> Callable[..., None]:
+    """Make Ctrl-C end a command with one line and the code that shells use for it."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except KeyboardInterrupt:
+            errors().print("stopped")
+            raise typer.Exit(training.INTERRUPTED) from None
+
+    return wrapped
+
+
+for _name, _command, _short in (
+    ("train", training.train, "Train a policy against a reward."),
+    ("eval", measuring.evaluate, "Measure a policy on held-out problems."),
+    ("generate", measuring.generate, "Show completions and their verdicts."),
+    ("report", listing.report, "Write the page on one or several runs."),
+    ("tasks", listing.tasks, "List the tasks, with examples."),
+    ("parts", listing.parts, "List what can stand in a recipe."),
+    ("new", listing.new, "Copy a ready recipe to start from."),
+):
+    app.command(_name, short_help=_short)(_stoppable(_command))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"scorecraft {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere in the line.")
+    ] = False,
+) -> None:
+    del version, debug
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 a mistake of the user's, 130 interrupted, 1 a fault of ours."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        app(args=[item for item in given if item != "--debug"], prog_name="scorecraft")
+    except ScorecraftError as error:
+        if debug:
+            raise
+        errors().print(plain(f"error: {error}", "red"), soft_wrap=True)
+        sys.exit(USER_ERROR)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,133 @@
+"""Log-probabilities of completion tokens, with gradients, without ever holding the logits of a whole batch.
+
+The projection onto the vocabulary runs over blocks of rows that fit the processor's cache, only for tokens the
+policy sampled. The gradient of the output matrix is added in place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
+
+from scorecraft.lm import llama, transformers_backbone
+from scorecraft.lm.fused import accumulate_gradient, on_cpu_float32
+from scorecraft.lm.policy import Policy
+from scorecraft.rollouts import Rollouts
+
+ROWS_PER_BLOCK = 256
+
+
+def _softmax_in_place(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn logits into probabilities in place; return log-sum-exp and entropy of every row."""
+    if on_cpu_float32(logits):
+        from scorecraft.lm.kernels import softmax_rows
+
+        normalizer, entropy = torch.empty(len(logits)), torch.empty(len(logits))
+        softmax_rows(logits.numpy(), normalizer.numpy(), entropy.numpy())
+        return normalizer, entropy
+    normalizer = torch.logsumexp(logits, dim=1)
+    log_probabilities = logits - normalizer[:, None]
+    logits.copy_(log_probabilities.exp())
+    return normalizer, -(logits * log_probabilities).sum(1)
+
+
+class _TokenLogprobs(torch.autograd.Function):
+    """log softmax(hidden @ weight.T)[target] and the entropy; saves probabilities, not logits.
+
+    With p = softmax(z), d logp / d z = onehot - p and d H / d z = -p (log p + H), so the gradient of the hidden
+    state needs one product with the saved p, scaled row by row.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
+        rows, vocabulary = len(hidden), weight.shape[0]
+        matrix = weight.detach()
+        block_rows = rows if keep else min(rows, ROWS_PER_BLOCK)
+        store = torch.empty((block_rows, vocabulary), dtype=torch.float32, device=hidden.device)
+        logprobs, entropies = hidden.new_empty(rows, dtype=torch.float32), hidden.new_empty(rows, dtype=torch.float32)
+        for start in range(0, rows, ROWS_PER_BLOCK):
+            rows_here = slice(start, min(rows, start + ROWS_PER_BLOCK))
+            block = store[rows_here] if keep else store[: rows_here.stop - start]
+            if hidden.dtype == torch.float32:
+                torch.mm(hidden[rows_here].detach(), matrix.T, out=block)
+            else:
+                block.copy_(hidden[rows_here].detach() @ matrix.T)
+            chosen = block.gather(1, targets[rows_here, None])[:, 0]
+            normalizer, entropies[rows_here] = _softmax_in_place(block)
+            logprobs[rows_here] = chosen - normalizer
+        ctx.weight, ctx.store = weight, store if keep else None
+        ctx.save_for_backward(hidden, targets, entropies)
+        return logprobs, entropies
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, entropy_grad: Tensor | None) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        hidden, targets, entropies = ctx.saved_tensors
+        weight, store = ctx.weight, ctx.store
+        matrix = weight.detach()
+        probabilities = store.to(hidden.dtype)
+        ctx.store = None
+        grad = grad.to(hidden.dtype)
+        scaled = hidden * grad[:, None]
+        hidden_grad = (matrix[targets] - probabilities @ matrix) * grad[:, None]
+        if weight.requires_grad:
+            total = accumulate_gradient(weight)
+            total.index_add_(0, targets, scaled.to(total.dtype))
+            total.addmm_(probabilities.T, scaled.to(total.dtype), alpha=-1.0)
+        if entropy_grad is not None and bool(entropy_grad.any()):
+            log_probabilities = store.clamp(min=torch.finfo(torch.float32).tiny).log()
+            slope = -store * (log_probabilities + entropies[:, None]) * entropy_grad[:, None]
+            slope = slope.to(hidden.dtype)
+            hidden_grad = hidden_grad + slope @ matrix
+            if weight.requires_grad:
+                accumulate_gradient(weight).addmm_(slope.T, hidden)
+        return hidden_grad, None, None, None
+
+
+def project(
+    hidden: Float[Tensor, "token width"],
+    weight: Float[Tensor, "vocabulary width"],
+    targets: Int64[Tensor, " token"],
+    temperature: float = 1.0,
+) -> tuple[Float32[Tensor, " token"], Float32[Tensor, " token"]]:
+    """Return log softmax(hidden @ weight.T / temperature) at the targets, and the entropies (nats).
+
+    Differentiable in ``hidden``; the gradient of ``weight`` is added into ``weight.grad`` in place.
+    """
+    if temperature != 1.0:
+        hidden = hidden / temperature
+    keep = torch.is_grad_enabled() and hidden.requires_grad
+    return _TokenLogprobs.apply(hidden, weight, targets, keep)  # type: ignore[no-any-return]
+
+
+def token_logprobs(
+    policy: Policy, rollouts: Rollouts
+) -> tuple[Float32[Tensor, "rollout token"], Float32[Tensor, "rollout token"]]:
+    """Return log-probabilities and entropies of the sampled tokens under ``policy``, 0 elsewhere.
+
+    Only the prompts that the given rollouts answer are computed, each once. The temperature is the one the
+    rollouts were sampled at. Differentiable if gradients are enabled: call ``backward`` on a loss of the result.
+    """
+    used, group = torch.unique(rollouts.group, return_inverse=True)
+    prompt_lengths = rollouts.prompt_lengths[used]
+    prompts = rollouts.prompt_tokens[used][:, rollouts.prompt_tokens.shape[1] - int(prompt_lengths.max()) :]
+    width = int(rollouts.lengths.max())
+    tokens, mask = rollouts.tokens[:, :width], rollouts.mask[:, :width]
+    real = rollouts.real[:, :width]
+    if llama.supported(policy.model):
+        weights = llama.weights_of(policy.model, fused=False)
+        hidden = llama.completion_hidden_states(weights, prompts, prompt_lengths, tokens, rollouts.lengths, group)
+        sampled = mask[real]
+        if not bool(sampled.all()):
+            hidden = hidden[sampled]
+        values, entropies = project(hidden, weights.head, tokens[mask], rollouts.temperature)
+    else:
+        values, entropies = transformers_backbone.completion_logprobs(
+            policy.model, prompts, prompt_lengths, tokens, rollouts.lengths, group, mask, rollouts.temperature
+        )
+    empty = values.new_zeros(rollouts.tokens.shape)
+    where = torch.zeros_like(rollouts.mask)
+    where[:, :width] = mask
+    return empty.masked_scatter(where, values), empty.masked_scatter(where, entropies)

@@ -1,0 +1,307 @@
+"""Warm starts: teach the wind tunnel's model a task by supervised traces, up to a chosen competence and no further.
+
+How good the policy becomes is set by the rate of flawed steps in the traces, not by stopping early: a model that has
+learned the task and imitates the flaws can be improved by reinforcement learning, an undertrained one cannot. The
+rate is found by feedback on the accuracy measured on held-out problems, sampled at temperature 1.
+
+`python -m scorecraft.lm.warm_start --ship` makes the weights that come with the package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from scorecraft.errors import ScorecraftError, nearest
+from scorecraft.lm.cache import Progress, cache_folder, written_aside
+from scorecraft.lm.competence import completion_limit, sampled_accuracy
+from scorecraft.lm.policy import Policy
+from scorecraft.lm.supervised import SupervisedSettings, SupervisedTrainer, bucketed_batches, trace_example
+from scorecraft.lm.tunnel import tunnel_model, tunnel_tokenizer
+from scorecraft.tasks.alphabet import ALPHABET
+
+if TYPE_CHECKING:
+    from scorecraft.tasks.task import TunnelTask
+
+RECIPE = 1  # raised whenever the code below would give other weights for the same task and settings
+PACKAGED = Path(__file__).parent / "data" / "tunnel-tiny"
+WEIGHTS, RECORD = "model.safetensors", "warm_start.json"
+ROUND = 25  # steps of training between two measurements
+WITHIN = 0.015  # how near the measured accuracy must come to the one asked for
+ABLE = 0.85  # what a model of this size reaches on clean traces, roughly; only the first guess uses it
+
+
+class WarmStart(BaseModel):
+    """What a warm start aims at and what it may spend.
+
+    competence: share of held-out problems answered correctly when sampled at temperature 1.
+    steps: optimizer steps before the flaw rate is adjusted; the learning rate falls to its floor by then.
+    budget: optimizer steps at most.
+    measured_on: held-out problems of each measurement; the last one takes four times as many.
+    threads: fixed while it trains, since the order of summation decides the last bits.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    competence: float = Field(default=0.40, gt=0.0, lt=1.0)
+    layers: int = Field(default=4, ge=1)
+    width: int = Field(default=128, ge=8)
+    heads: int = Field(default=4, ge=1)
+    seed: int = Field(default=0, ge=0)
+    steps: int = Field(default=300, ge=1)
+    budget: int = Field(default=800, ge=1)
+    batch_size: int = Field(default=128, ge=1)
+    learning_rate: float = Field(default=2e-3, gt=0.0)
+    measured_on: int = Field(default=1000, ge=1)
+    threads: int = Field(default=1, ge=1)
+
+    @classmethod
+    def from_options(cls, options: dict[str, Any]) -> WarmStart:
+        """Return settings from a recipe's options; raises `ScorecraftError` for an unknown name or a bad value."""
+        for name in options:
+            if name not in cls.model_fields:
+                raise ScorecraftError(f"policy 'tunnel-tiny' has no option '{name}': {nearest(name, cls.model_fields)}")
+        try:
+            return cls(**options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"]))
+            raise ScorecraftError(
+                f"policy 'tunnel-tiny', option '{name}': {first['msg']}, got {first['input']!r}"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What came of a warm start: what it depends on, the weights' hash, and the accuracy they were measured at."""
+
+    key: str
+    sha256: str
+    task: str
+    accuracy: float
+    samples: int
+    flaw_rate: float
+    steps: int
+
+
+def warm_start(task: TunnelTask, settings: WarmStart | None = None, *, progress: Progress | None = None) -> Policy:
+    """Return a tunnel policy that answers ``settings.competence`` of the task's problems correctly when sampled.
+
+    The same task and settings give the same weights; the task's own ``seed`` does not matter. They are read from
+    the package or the cache where they are there already. Weights are kept in float16 and returned in float32,
+    and their competence is measured after that rounding.
+
+    Raises:
+        ScorecraftError: where the competence is not reached within the budget, or the package's weights are damaged.
+    """
+    settings = settings or WarmStart()
+    key = warm_start_key(task, settings)
+    if (PACKAGED / RECORD).is_file() and read_record(PACKAGED).key == key:
+        return _load(PACKAGED, settings)
+    target = cache_folder() / "tunnel-tiny" / key
+    if target.is_dir():
+        try:
+            return _load(target, settings)
+        except ScorecraftError:
+            shutil.rmtree(target)  # damaged on disk: what is made again is the same
+    policy, record = _train(task, settings, key, progress)
+    with written_aside(target) as folder:
+        _save(policy, record, folder)
+    return _load(target, settings)
+
+
+def warm_start_key(task: TunnelTask, settings: WarmStart) -> str:
+    """Return the hash of everything a warm start depends on, samples of the task's traces included."""
+    task = _reseeded(task, settings)
+    probe = []
+    for index in range(8):
+        problem = task.problem("train", index)
+        probe.append([problem.prompt, problem.answer, task.trace(problem, 0.3, Random(index))])
+    parts = {
+        "recipe": RECIPE,
+        "settings": settings.model_dump(),
+        "task": type(task).name,
+        "fields": task.model_dump(mode="json"),
+        "alphabet": ALPHABET,
+        "probe": probe,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:24]
+
+
+def read_record(folder: Path) -> Record:
+    """Return the record beside a warm start's weights; raises `ScorecraftError` where it is not one."""
+    try:
+        return Record(**json.loads((folder / RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ScorecraftError(f"{folder / RECORD}: not the record of a warm start ({error})") from error
+
+
+def first_flaw_rate(competence: float, steps: float) -> float:
+    """Return the flaw rate f to begin with, from competence = ABLE * (1 - f)^steps; at least 0."""
+    return max(0.0, 1.0 - min(1.0, competence / ABLE) ** (1.0 / steps))
+
+
+def adjusted_flaw_rate(rate: float, measured: float, competence: float, steps: float) -> float:
+    """Return the next flaw rate f', from (1 - f') / (1 - f) = (competence / measured)^(1 / steps).
+
+    Args:
+        rate: flaw rate f of the traces that led to the measured accuracy.
+        measured: accuracy of the policy, at least one in a hundred for this purpose.
+        competence: the accuracy asked for.
+        steps: reasoning steps of a problem, on average; every one of them must be right.
+    """
+    kept = (1.0 - rate) * (competence / max(measured, 0.01)) ** (1.0 / steps)
+    return min(max(1.0 - kept, 0.0), 0.9)
+
+
+def _train(task: TunnelTask, settings: WarmStart, key: str, progress: Progress | None) -> tuple[Policy, Record]:
+    task = _reseeded(task, settings)
+    with fixed_threads(settings.threads):
+        policy = _untrained(settings)
+        problems = task.problems("train", 0, 200)
+        steps = max(1.0, sum(problem.gold.count(task.step_delimiter) for problem in problems) / len(problems))
+        trainer = SupervisedTrainer(
+            policy.model, SupervisedSettings(steps=settings.steps, learning_rate=settings.learning_rate, floor=0.15)
+        )
+        limit = completion_limit(policy, task)
+        rate, measured, best, held_out = first_flaw_rate(settings.competence, steps), 0.0, 0.0, 0
+
+        def accuracy(count: int) -> float:
+            nonlocal held_out
+            held_out += count
+            return sampled_accuracy(policy, task, held_out - count, count, max_new_tokens=limit, seed=settings.seed)
+
+        while trainer.step_count < settings.budget:
+            _train_round(policy, task, trainer, rate, settings)
+            if progress:
+                progress("warm start", trainer.step_count, settings.budget)
+            if trainer.step_count < settings.steps:
+                continue
+            measured = accuracy(settings.measured_on)
+            if abs(measured - settings.competence) <= WITHIN:
+                exact = _round_weights(policy)
+                measured = accuracy(4 * settings.measured_on)
+                if abs(measured - settings.competence) <= WITHIN:
+                    samples = 4 * settings.measured_on
+                    name = type(task).name
+                    return policy, Record(key, "", name, measured, samples, rate, trainer.step_count)
+                _restore_weights(policy, exact)
+            best = max(best, measured, key=lambda value: -abs(value - settings.competence))
+            rate = adjusted_flaw_rate(rate, measured, settings.competence, steps)
+    raise ScorecraftError(
+        f"warm start on '{type(task).name}': competence {settings.competence:.2f} was not reached in "
+        f"{trainer.step_count} steps (nearest {best:.3f}, last {measured:.3f} at a flaw rate of {rate:.3f}); raise "
+        "'budget' (with 'steps'), ask for another 'competence', or make the task easier"
+    )
+
+
+def _train_round(
+    policy: Policy, task: TunnelTask, trainer: SupervisedTrainer, rate: float, settings: WarmStart
+) -> None:
+    """Train for one round on new problems, each step of their traces flawed with probability ``rate``."""
+    start = trainer.step_count
+    steps = min(ROUND, settings.budget - start)
+    random = Random(f"{settings.seed}/{start}")
+    examples = [
+        trace_example(policy, problem.prompt, task.trace(problem, rate, random), tool_call_end=task.tool_call_end)
+        for problem in task.problems("train", start * settings.batch_size, steps * settings.batch_size)
+    ]
+    for batch in bucketed_batches(examples, settings.batch_size, policy.pad_id, random):
+        trainer.step(batch)
+
+
+def _reseeded(task: TunnelTask, settings: WarmStart) -> TunnelTask:
+    """Let the warm start's seed decide the problems, so that every run of a comparison begins with one policy."""
+    return task.model_copy(update={"seed": settings.seed})
+
+
+def _untrained(settings: WarmStart) -> Policy:
+    model = tunnel_model(settings.layers, settings.width, settings.heads, seed=settings.seed)
+    return Policy(model, tunnel_tokenizer(), "tunnel-tiny")
+
+
+@contextmanager
+def fixed_threads(threads: int) -> Iterator[None]:
+    """Compute with this number of threads inside the block, and with the earlier number after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@torch.no_grad()
+def _round_weights(policy: Policy) -> list[torch.Tensor]:
+    """Round the weights to float16's values in place, and return them as they were."""
+    exact = [weight.clone() for weight in policy.model.parameters()]
+    for weight in policy.model.parameters():
+        weight.copy_(weight.half().float())
+    return exact
+
+
+@torch.no_grad()
+def _restore_weights(policy: Policy, exact: list[torch.Tensor]) -> None:
+    for weight, value in zip(policy.model.parameters(), exact, strict=True):
+        weight.copy_(value)
+
+
+def _save(policy: Policy, record: Record, folder: Path) -> None:
+    from safetensors.torch import save
+
+    data = save({name: weight.detach().half() for name, weight in policy.model.named_parameters()})
+    (folder / WEIGHTS).write_bytes(data)
+    fields = asdict(record) | {"sha256": hashlib.sha256(data).hexdigest()}
+    (folder / RECORD).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+
+
+@torch.no_grad()
+def _load(folder: Path, settings: WarmStart) -> Policy:
+    from safetensors.torch import load
+
+    record, path = read_record(folder), folder / WEIGHTS
+    data = path.read_bytes() if path.is_file() else b""
+    found = hashlib.sha256(data).hexdigest()
+    if found != record.sha256:
+        raise ScorecraftError(
+            f"{path}: damaged weights (sha256 {found[:12]}..., expected {record.sha256[:12]}...); reinstall scorecraft"
+        )
+    policy, stored = _untrained(settings), load(data)
+    for name, weight in policy.model.named_parameters():
+        weight.copy_(stored[name])
+    return policy
+
+
+def _ship() -> Record:
+    """Make the default policy anew and put it where the package keeps it."""
+    from rich.progress import Progress as Bar
+
+    from scorecraft.tasks.chain_arithmetic import ChainArithmetic
+
+    task, settings = ChainArithmetic(), WarmStart()
+    key = warm_start_key(task, settings)
+    with Bar() as bar:
+        row = bar.add_task("warm start", total=settings.budget)
+        policy, record = _train(task, settings, key, lambda _, done, __: bar.update(row, completed=done))
+    PACKAGED.mkdir(parents=True, exist_ok=True)
+    _save(policy, record, PACKAGED)
+    return read_record(PACKAGED)
+
+
+if __name__ == "__main__":
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="python -m scorecraft.lm.warm_start", description=__doc__)
+    parser.add_argument("--ship", action="store_true", required=True, help="make the weights of the package anew")
+    parser.parse_args()
+    print(json.dumps(asdict(_ship()), indent=2))

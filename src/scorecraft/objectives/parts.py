@@ -1,0 +1,221 @@
+"""Advantage and objective parts of recipes: options, and the hand-over to the pure functions of this room."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import Any, Literal
+
+from jaxtyping import Bool, Float32
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from scorecraft.context import Context
+from scorecraft.errors import ScorecraftError
+from scorecraft.objectives.advantages import BaselineScale, Singleton, no_baseline, token_advantages
+from scorecraft.objectives.aggregation import AggregationMode, aggregation_weights
+from scorecraft.objectives.batch_standardized import batch_standardized, batch_standardized_over_tokens
+from scorecraft.objectives.clipped_surrogate import clipped_surrogate
+from scorecraft.objectives.entropy import entropy_bonus
+from scorecraft.objectives.group_mean import group_mean
+from scorecraft.objectives.group_standardized import Deviation, group_standardized
+from scorecraft.objectives.interfaces import Advantage, Advantages, LossInputs, Objective, TokenLoss
+from scorecraft.objectives.leave_one_out import leave_one_out
+from scorecraft.objectives.presets import PRESETS, Preset
+from scorecraft.objectives.ratio import RatioLevel
+from scorecraft.objectives.reinforce import reinforce
+from scorecraft.parts import register
+from scorecraft.rollouts import Rollouts
+from scorecraft.scores import RewardTable
+
+
+class _Estimator(Advantage):
+    """What the built-in advantage parts share: presets, and the step from (baseline, scale) to tokens."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_preset(cls, options: Any) -> Any:
+        # Written-out options win over the preset; an unknown preset is left to its field to refuse.
+        if not isinstance(options, dict) or not isinstance(options.get("preset"), str):
+            return options
+        return {**PRESETS.get(cls.name, {}).get(options["preset"], {}), **options}
+
+    @abstractmethod
+    def pair(
+        self, returns: Float32[Tensor, "rollout token"], rollouts: Rollouts, rewards: RewardTable
+    ) -> BaselineScale:
+        """Return the baseline and the scale of every rollout."""
+
+    def __call__(
+        self,
+        returns: Float32[Tensor, "rollout token"],
+        rollouts: Rollouts,
+        rewards: RewardTable,
+        context: Context,
+    ) -> Advantages:
+        """Return the advantages; rollouts without a valid reward are not kept."""
+        del context
+        pair = self.pair(returns, rollouts, rewards)
+        return Advantages(token_advantages(returns, *pair, rollouts.mask, rewards.valid), keep=rewards.valid)
+
+
+@register("advantage", "none")
+class NoBaseline(_Estimator):
+    """The returns as they are: plain REINFORCE."""
+
+    def pair(
+        self, returns: Float32[Tensor, "rollout token"], rollouts: Rollouts, rewards: RewardTable
+    ) -> BaselineScale:
+        """Return baseline 0 and scale 1."""
+        del returns, rollouts
+        return no_baseline(rewards.valid)
+
+
+@register("advantage", "group-mean")
+class GroupMean(_Estimator):
+    """The group mean as baseline, no division (Dr. GRPO)."""
+
+    preset: Preset | None = None
+    singleton: Singleton = "zero"
+
+    def pair(
+        self, returns: Float32[Tensor, "rollout token"], rollouts: Rollouts, rewards: RewardTable
+    ) -> BaselineScale:
+        """Return the group mean and scale 1."""
+        del returns
+        return group_mean(rewards.total, rollouts.group, rewards.valid, singleton=self.singleton)
+
+
+@register("advantage", "group-standardized")
+class GroupStandardized(_Estimator):
+    """The reward standardised within its group (GRPO); without a preset the constants are TRL's."""
+
+    preset: Preset | None = None
+    epsilon: float = Field(1e-4, ge=0)
+    ddof: Literal[0, 1] = 1
+    singleton: Singleton = "zero"
+    deviation: Deviation = "group"
+
+    def pair(
+        self, returns: Float32[Tensor, "rollout token"], rollouts: Rollouts, rewards: RewardTable
+    ) -> BaselineScale:
+        """Return the group mean and the standard deviation."""
+        del returns
+        return group_standardized(
+            rewards.total,
+            rollouts.group,
+            rewards.valid,
+            epsilon=self.epsilon,
+            ddof=self.ddof,
+            singleton=self.singleton,
+            deviation=self.deviation,
+        )
+
+
+@register("advantage", "leave-one-out")
+class LeaveOneOut(_Estimator):
+    """The mean of the group's other rollouts as baseline (RLOO)."""
+
+    preset: Literal["trl", "verl", "skyrl"] | None = None
+    singleton: Singleton = "zero"
+
+    def pair(
+        self, returns: Float32[Tensor, "rollout token"], rollouts: Rollouts, rewards: RewardTable
+    ) -> BaselineScale:
+        """Return the mean of the others and scale 1."""
+        del returns
+        return leave_one_out(rewards.total, rollouts.group, rewards.valid, singleton=self.singleton)
+
+
+@register("advantage", "batch-standardized")
+class BatchStandardized(_Estimator):
+    """Standardised over the batch (REINFORCE++): over its rollouts, or over its tokens as verl and SkyRL do."""
+
+    preset: Literal["verl", "skyrl"] | None = None
+    epsilon: float = Field(1e-8, ge=0)
+    ddof: Literal[0, 1] = 1
+    over: Literal["rollout", "token"] = "rollout"
+
+    def pair(
+        self, returns: Float32[Tensor, "rollout token"], rollouts: Rollouts, rewards: RewardTable
+    ) -> BaselineScale:
+        """Return mean and standard deviation of the batch."""
+        if self.over == "token":
+            return batch_standardized_over_tokens(
+                returns, rollouts.mask, rewards.valid, epsilon=self.epsilon, ddof=self.ddof
+            )
+        return batch_standardized(rewards.total, rewards.valid, epsilon=self.epsilon, ddof=self.ddof)
+
+
+class _TokenObjective(Objective):
+    """What the built-in objectives share: aggregation and the entropy bonus."""
+
+    normalize: AggregationMode = "token"
+    constant_length: float | None = Field(None, gt=0)
+    entropy_coefficient: float = 0.0
+
+    @model_validator(mode="after")
+    def _check_constant_length(self) -> _TokenObjective:
+        if (self.normalize == "constant") != (self.constant_length is not None):
+            raise ValueError("constant_length and normalize: constant belong together; give both or neither")
+        return self
+
+    @property
+    def needs_entropy(self) -> bool:
+        """True with an entropy bonus."""
+        return self.entropy_coefficient != 0
+
+    @property
+    def idle_without_advantage(self) -> bool:
+        """True without an entropy bonus: both losses are proportional to the advantage."""
+        return not self.needs_entropy
+
+    def weights(
+        self, mask: Bool[Tensor, "rollout token"], keep: Bool[Tensor, " rollout"]
+    ) -> Float32[Tensor, "rollout token"]:
+        """Return the weight of every token's loss in the total."""
+        return aggregation_weights(mask, keep, self.normalize, self.constant_length)
+
+    def with_entropy(self, loss: TokenLoss, inputs: LossInputs) -> TokenLoss:
+        """Return the loss with the entropy bonus, where one is asked for."""
+        if not self.needs_entropy:
+            return loss
+        if inputs.entropies is None:
+            raise ScorecraftError(f"objective '{self.name}' has an entropy_coefficient, but was given no entropies")
+        bonus = entropy_bonus(inputs.entropies, inputs.mask, self.entropy_coefficient)
+        return replace(loss, values=loss.values + bonus)
+
+
+@register("objective", "clipped-surrogate")
+class ClippedSurrogate(_TokenObjective):
+    """PPO's clipped loss; asymmetric bounds for clip-higher, level "sequence" or "sequence-token" for GSPO."""
+
+    low: float = Field(0.2, ge=0, le=1)
+    high: float = Field(0.2, ge=0)
+    dual_clip: float | None = Field(None, gt=1)
+    level: RatioLevel = "token"
+
+    def __call__(self, inputs: LossInputs) -> TokenLoss:
+        """Return the loss of every token."""
+        loss = clipped_surrogate(
+            inputs.logprobs,
+            inputs.old_logprobs,
+            inputs.advantages,
+            inputs.mask,
+            low=self.low,
+            high=self.high,
+            dual_clip=self.dual_clip,
+            level=self.level,
+        )
+        return self.with_entropy(loss, inputs)
+
+
+@register("objective", "reinforce")
+class Reinforce(_TokenObjective):
+    """Log-probability times advantage; for one update per batch of rollouts."""
+
+    def __call__(self, inputs: LossInputs) -> TokenLoss:
+        """Return the loss of every token."""
+        return self.with_entropy(
+            reinforce(inputs.logprobs, inputs.old_logprobs, inputs.advantages, inputs.mask), inputs
+        )

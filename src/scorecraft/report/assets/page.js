@@ -1,0 +1,82 @@
+// The page: header, theme, recipe and versions; then everything is drawn.
+
+function drawHead(report) {
+  const { runs } = report;
+  const place = byId("head");
+  if (runs.length === 1) {
+    const [run] = runs;
+    place.append(el("h1", {}, run.name), ...run.verdict.map((text, index) => el("p", { class: index ? "verdict apart" : "verdict" }, text)), facts(run));
+    return;
+  }
+  place.append(el("h1", {}, `${runs.length} runs`), el("div", { class: "runs" }, runs.map((run, index) =>
+    el("article", { class: `run tone-${runTone(runs, index)}` }, el("h2", {}, el("i", { class: "swatch" }), run.name),
+      ...run.verdict.map((text, order) => el("p", { class: order ? "verdict apart" : "verdict" }, text)),
+      facts({ facts: run.facts.filter(([name]) => ["Steps", "Time"].includes(name)) })))), differences(report));
+}
+
+function differences({ runs, differences: rows }) {
+  if (!rows.length) return el("p", { class: "help differences" }, "The recipes are the same.");
+  return el("div", { class: "differences", tabindex: "0", role: "group", "aria-label": "Differences of the recipes" }, el("table", {},
+    el("caption", {}, "What differs between the recipes"),
+    el("thead", {}, el("tr", {}, el("th", {}, ""), runs.map((run) => el("th", { scope: "col" }, run.name)))),
+    el("tbody", {}, rows.map(([path, values]) => el("tr", {}, el("th", { scope: "row" }, path), values.map((value) => el("td", {}, value ?? "–")))))));
+}
+
+function facts(run) {
+  return el("dl", { class: "facts" }, run.facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+}
+
+function drawRecipes(report) {
+  byId("recipes").append(...report.runs.map((run) => el("details", { class: "recipe", open: report.runs.length === 1 },
+    el("summary", {}, run.name),
+    el("div", { class: "two" }, el("pre", { tabindex: "0", "aria-label": "Recipe" }, run.recipe),
+      el("pre", { tabindex: "0", "aria-label": "Versions" }, versionText(run.versions))))));
+}
+
+function versionText(value, indent = "") {
+  return Object.entries(value).map(([name, item]) => (item !== null && typeof item === "object"
+    ? `${indent}${name}:\n${versionText(item, `${indent}  `)}` : `${indent}${name}: ${item}`)).join("\n") || "no versions were saved";
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem("scorecraft-theme");
+  } catch {
+    return null;
+  }
+}
+
+function setUpTheme() {
+  const button = byId("theme");
+  const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  const describe = () => {
+    button.textContent = dark() ? "Light" : "Dark";
+    button.setAttribute("aria-label", `Switch to ${dark() ? "light" : "dark"} colours`);
+  };
+  if (remembered()) document.documentElement.dataset.theme = remembered();
+  button.addEventListener("click", () => {
+    document.documentElement.dataset.theme = dark() ? "light" : "dark";
+    try {
+      localStorage.setItem("scorecraft-theme", document.documentElement.dataset.theme);
+    } catch {
+      // A page opened from a file may have no storage; the choice then lasts as long as the page.
+    }
+    describe();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", describe);
+  describe();
+}
+
+async function main() {
+  const report = embedded("report-data");
+  setUpTheme();
+  drawHead(report);
+  let browser = null;
+  const board = drawCurves(report, (step) => browser?.showStep(step));
+  drawDiagnosis(report, board);
+  drawRecipes(report);
+  browser = await drawBrowser(report, embedded("rollout-data"));
+  document.documentElement.dataset.ready = "true";
+}
+
+main();

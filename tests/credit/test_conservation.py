@@ -1,0 +1,79 @@
+"""What every registered credit part must hold: the right sum, on the right tokens, blind to padding.
+
+A part that changes the rollout's credit on purpose (instead of handing out the total reward) states the expected
+credit in `EXPECTED_CREDIT`; all other checks hold for it as they stand.
+"""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scorecraft import parts
+from scorecraft.context import Context
+from scorecraft.problem import Outcome
+from scorecraft.scores import RewardTable, Scores
+
+EXPECTED_CREDIT: dict[str, Callable[[RewardTable], torch.Tensor]] = {}
+
+
+@st.composite
+def cases(draw):
+    """Mask rows with steps, a reward per step that sums to the total, validity, and groups."""
+    rows = draw(st.lists(st.lists(st.integers(0, 1), max_size=6), min_size=1, max_size=5))
+    steps = [[position // 2 for position in range(len(row))] for row in rows]
+    rewards = [
+        [draw(st.floats(-2, 2, width=16)) if any(row[2 * step : 2 * step + 2]) else None for step in range(3)]
+        for row in rows
+    ]
+    valid = [draw(st.booleans()) for _ in rows]
+    return rows, steps, rewards, valid, [draw(st.integers(0, 1)) for _ in rows]
+
+
+def returns_of(part, make_rollouts, case, padding=0):
+    rows, steps, rewards, valid, group = case
+    rollouts = make_rollouts(rows, group, steps=steps, padding=padding)
+    step_mask = torch.tensor([[reward is not None for reward in row] for row in rewards])
+    step_rewards = torch.tensor([[reward or 0.0 for reward in row] for row in rewards])
+    keep = torch.tensor(valid)
+    total = step_rewards.sum(1) * keep
+    scores = Scores(step_rewards.sum(1), (Outcome.SCORED,) * len(rows), step_rewards, step_mask)
+    table = RewardTable(total, keep, {"process": scores})
+    context = Context(task=None, generator=torch.Generator().manual_seed(0))
+    return rollouts, table, part(rollouts, table, context)
+
+
+pytestmark = pytest.mark.parametrize("name", parts.names("credit"))
+
+
+@given(case=cases())
+@settings(max_examples=50)
+def test_return_at_the_first_sampled_token_is_the_credit_of_the_rollout(make_rollouts, name, case):
+    part = parts.find("credit", name)()
+    rollouts, table, returns = returns_of(part, make_rollouts, case)
+    expected = EXPECTED_CREDIT.get(name, lambda rewards: rewards.total)(table)
+    for row in range(len(rollouts)):
+        if rollouts.mask[row].any():
+            first = int(rollouts.mask[row].int().argmax())
+            assert returns[row, first].item() == pytest.approx(expected[row].item(), abs=1e-5)
+
+
+@given(case=cases())
+@settings(max_examples=50)
+def test_only_sampled_tokens_of_valid_rollouts_have_a_return(make_rollouts, name, case):
+    rollouts, table, returns = returns_of(parts.find("credit", name)(), make_rollouts, case)
+    assert returns[~rollouts.mask].eq(0).all()
+    assert returns[~table.valid].eq(0).all()
+    assert torch.isfinite(returns).all()
+
+
+@given(case=cases(), padding=st.integers(1, 4))
+@settings(max_examples=50)
+def test_padding_changes_nothing(make_rollouts, name, case, padding):
+    part = parts.find("credit", name)()
+    rollouts, _, returns = returns_of(part, make_rollouts, case)
+    _, _, padded = returns_of(part, make_rollouts, case, padding)
+    assert padded[:, : rollouts.mask.shape[1]].equal(returns)
+    assert padded[:, rollouts.mask.shape[1] :].eq(0).all()
