@@ -46,7 +46,10 @@ SETTINGS = {
 def prompts_of(setting: Setting, name: str) -> list[str]:
     """Return one prompt per group, of equal kind for all sizes."""
     if name == "smollm2":
-        return [f"Question: What is {a} + {3 * a} - {a + 5}? Answer step by step.\n" for a in range(11, 11 + setting.rollouts // GROUP)]
+        return [
+            f"Question: What is {a} + {3 * a} - {a + 5}? Answer step by step.\n"
+            for a in range(11, 11 + setting.rollouts // GROUP)
+        ]
     return [f"{a}+{a + 7}-{a // 2}+3=?\n" for a in range(10, 10 + setting.rollouts // GROUP)]
 
 
@@ -174,7 +177,9 @@ def compare(name: str, repeats: int) -> dict[str, Any]:
         for _ in range(repeats):
             for engine, results in runs.items():
                 results.append(in_own_process(__file__, "--engine", engine, "--settings", name, "--folder", folder))
-                print(f"{name:11} {engine:18} {results[-1]['seconds']:.3f} s a step, {results[-1]['peak_bytes'] / 2**20:.0f} MiB")
+                print(
+                    f"{name:11} {engine:18} {results[-1]['seconds']:.3f} s a step, {results[-1]['peak_bytes'] / 2**20:.0f} MiB"
+                )
     out: dict[str, Any] = {"rollouts": setting.rollouts, "completion_tokens": setting.tokens, "goal": setting.goal}
     for engine, results in runs.items():
         seconds = statistics.median(r["seconds"] for r in results)
@@ -188,7 +193,9 @@ def compare(name: str, repeats: int) -> dict[str, Any]:
     peers = (out["trl"], out["trl-checkpointing"])
     out["speed_ratio"] = min(p["seconds_per_step"] for p in peers) / out["scorecraft"]["seconds_per_step"]
     out["memory_ratio"] = out["scorecraft"]["peak_mebibytes"] / min(p["peak_mebibytes"] for p in peers)
-    print(f"{name}: {out['speed_ratio']:.2f}x the samples/s (goal {setting.goal}x), {out['memory_ratio']:.2f} of the memory")
+    print(
+        f"{name}: {out['speed_ratio']:.2f}x the samples/s (goal {setting.goal}x), {out['memory_ratio']:.2f} of the memory"
+    )
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import itertools
 import json
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_text_and_numbers_come_back(make_run, rollouts_of):
     assert (packed["saved"], index["rows"]) == (3, [3])
 
     planes = planes_of(packed, 0)
-    ids = planes["id0"].astype(int) + 256 * planes["id1"] + 65536 * planes["id2"]
+    ids = planes["id0"] + 256 * planes["id1"].astype(int) + 65536 * planes["id2"].astype(int)
     tokens = rollouts.tokens[0].tolist() + rollouts.tokens[1, :2].tolist()
     assert [packed["texts"][one] for one in ids] == [f"t{token}" for token in tokens]
     assert planes["steps"].tolist() == [1, 1, 1, 1, 1, 1, 2, 1, 1]
@@ -134,7 +135,7 @@ def test_steps_are_left_out_evenly_beyond_the_budget(filled):
     assert kept[0] == 1
     assert kept[-1] == 40
     assert 4 <= len(kept) <= 7
-    assert max(later - sooner for sooner, later in zip(kept, kept[1:], strict=False)) <= 14
+    assert max(later - sooner for sooner, later in itertools.pairwise(kept)) <= 14
     assert sum(map(len, packed["blocks"])) <= weight // 3
     assert packed["saved"] == 64 * 21
     assert set(index_of(pack_rollouts(store, 1))["training_step"]) == {40}

@@ -1,8 +1,10 @@
 """What holds for every wind-tunnel family."""
 
+import json
 import re
 import subprocess
 import sys
+from functools import cache
 from random import Random
 
 import pytest
@@ -19,6 +21,7 @@ from scorecraft.tasks.confidence import Confidence
 from scorecraft.tasks.multiple_choice import MultipleChoice
 from scorecraft.tasks.rubric import Rubric
 from scorecraft.tasks.second_turn import SecondTurn
+from scorecraft.tasks.seeding import split_of
 
 FAMILIES = [Calculator, ChainArithmetic, Confidence, MultipleChoice, Rubric, SecondTurn]
 LEFT, OPERATIONS = re.compile(r"^(?:explain )?(\d+)"), re.compile(r"([+\-*])(\d+)")
@@ -32,6 +35,11 @@ NEARLY = st.lists(
     max_size=12,
 ).map("".join)  # fmt: skip
 ANY_TEXT = st.one_of(st.text(max_size=60), NEARLY)
+
+
+@cache
+def three_problems(family):
+    return family(unanswerable=0.5).problems("train", 0, 3)
 
 
 def by_hand(prompt):
@@ -125,8 +133,6 @@ def test_problems_are_the_same_in_another_process():
         "p = MultipleChoice(flawed_steps=0.5, unanswerable=0.2, seed=3).problems('test', 5, 10)\n"
         "sys.stdout.write(json.dumps([[x.prompt, x.answer, x.gold, x.key] for x in p]))"
     )
-    import json
-
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env={"PYTHONHASHSEED": "77"})
     here = MultipleChoice(flawed_steps=0.5, unanswerable=0.2, seed=3).problems("test", 5, 10)
     assert json.loads(out.stdout) == [[p.prompt, p.answer, p.gold, p.key] for p in here]
@@ -147,8 +153,7 @@ def test_train_and_test_share_no_problem_whatever_the_seed(family):
 @given(completion=ANY_TEXT)
 def test_checkers_never_raise(family, completion):
     task = family(unanswerable=0.5)
-    for index in (0, 1, 2):
-        problem = task.problem("train", index)
+    for problem in three_problems(family):
         verdict = task.check(problem, completion)
         assert 0.0 <= verdict.score <= 1.0
         assert (verdict.parsed is None) == (verdict.outcome is Outcome.UNPARSED)
@@ -208,10 +213,13 @@ def test_options_out_of_range(options, message):
 
 
 def test_a_family_with_too_few_problems_says_so():
-    # 1*1, 1*2, 2*1, 2*2 and their hashes: no split of four problems in eight buckets serves both sides for long.
-    task = ChainArithmetic(operations=(1, 1), largest=2, operators="*")
+    # Four problems: 1+1, 1+2, 2+1 and 2+2, or the same with another operator.
+    asked = {sign: [f"{a}{sign}{b}" for a in (1, 2) for b in (1, 2)] for sign in "+-*"}
+    sign, split = next(
+        (sign, split) for sign in asked for split in ("train", "test") if split not in map(split_of, asked[sign])
+    )
     with pytest.raises(ScorecraftError, match="too few different problems"):
-        [task.problem(split, index) for split in ("train", "test") for index in range(5)]
+        ChainArithmetic(operations=(1, 1), largest=2, operators=sign).problem(split, 0)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.5, 1.0])

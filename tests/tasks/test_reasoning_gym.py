@@ -49,7 +49,7 @@ def test_problems_depend_on_their_address_alone_and_splits_are_disjoint():
     assert len({p.prompt for p in train}) > 35
 
 
-@pytest.mark.parametrize("dataset", ["letter_counting", "graph_color", "leg_counting", "countdown", "n_queens"])
+@pytest.mark.parametrize("dataset", ["letter_counting", "spiral_matrix", "leg_counting", "countdown", "n_queens"])
 def test_true_answers_score_full_after_a_trip_through_json(dataset):
     task = ReasoningGym(dataset=dataset)
     made = task.problem("train", 3)

@@ -31,7 +31,7 @@ def shade(probability: float) -> str:
 
 def legend() -> Text:
     """Return the line that explains the shades."""
-    text = Text("probability of each token: ", style="dim")
+    text = Text().append("probability of each token: ", style="dim")
     for least, style in SHADES:
         text.append(f"{least:.0%}+".rjust(5), style=style or "default")
     return text.append("  ").append("put in by the sampler", style=FORCED)
@@ -58,7 +58,8 @@ def verdict(task: Task, problem: Problem, written: str) -> Text:
     mark, style = ("✓", "bold green") if result.correct else ("✗", "bold red")
     read = "no answer found" if result.parsed is None else f"answer read: {result.parsed}"
     expected = "" if result.correct else f", expected {problem.answer}"
-    text = plain(f"{mark} {result.outcome}, score {result.score:g}, {read}{expected}", style)
+    answer = plain(f"{mark} {result.outcome}, score {result.score:g}, {read}{expected}", style)
+    text = Text().append_text(answer)
     for step in task.check_steps(problem, written):
         text.append("\n  ").append_text(step_line(step))
     return text

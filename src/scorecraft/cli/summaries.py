@@ -67,7 +67,8 @@ def print_summary(console: Console, summary: TrainingSummary) -> None:
 
 def print_metrics(console: Console, title: str, metrics: Mapping[str, float | None]) -> None:
     """Print one set of metrics with intervals."""
-    table = Table(title=clean(title), title_justify="left", box=None, pad_edge=False, show_header=False)
+    console.print(clean(title), soft_wrap=True)
+    table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("")
     table.add_column("", justify="right")
     for name in metric_names(metrics):

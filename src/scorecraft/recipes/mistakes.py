@@ -76,8 +76,12 @@ def mistakes_of(error: ValidationError, model: type[BaseModel], data: Any, prefi
     found: dict[KeyPath, list[str]] = {}
     for item in error.errors(include_url=False):
         path = _path_in_data(item["loc"], data, keep_last=item["type"] in ("missing", "extra_forbidden"))
+        if item["type"] == "missing" and isinstance(path[-1], int):
+            message = f"expected a list of at least {path[-1] + 1} values, got {shown(item['input'])}"
+            path = path[:-1]
+        else:
+            message = _in_words(item, model, path, "option" if prefix else "key")
         words = found.setdefault(path, [])
-        message = _in_words(item, model, path, "option" if prefix else "key")
         if message not in words:
             words.append(message)
     return [Mistake((*prefix, *path), _joined(words)) for path, words in found.items()]

@@ -13,7 +13,7 @@ from scorecraft.errors import ScorecraftError
 def pass_at_k(samples: ArrayLike, correct: ArrayLike, k: int) -> NDArray[np.float64]:
     """Return the probability that at least one of ``k`` samples drawn without replacement is correct.
 
-    ``1 - C(n-c, k) / C(n, k) = 1 - prod_{j<k} (n-c-j) / (n-j)``; every factor is at most 1, so nothing overflows.
+    ``1 - C(n-c, k) / C(n, k) = 1 - prod_{j<k} (n-c-j) / (n-j)``, where no factor exceeds 1.
 
     Args:
         samples: n, the number of samples of each problem (any shape; scalars broadcast).
@@ -35,7 +35,7 @@ def pass_at_k(samples: ArrayLike, correct: ArrayLike, k: int) -> NDArray[np.floa
         raise ScorecraftError("pass_at_k: expected correct to be from 0 to samples in every problem")
     all_wrong = np.ones(n.shape, dtype=np.float64)
     for j in range(int(k)):
-        all_wrong *= np.maximum(n - c - j, 0) / (n - j)
+        all_wrong *= (n - c - j) / (n - j)
     return 1.0 - all_wrong
 
 

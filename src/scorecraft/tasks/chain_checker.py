@@ -112,12 +112,15 @@ class ChainFollower:
         """Return the position after a wrong step."""
         count = len(self.chain.operators)
         base = min(start.position for start in self._starts)
-        for position in range(base, count):
+        # In a fresh attempt, what the first one had reached goes before the beginning.
+        for position in [*range(self.state.position, count), *range(base, self.state.position)]:
             if self._names(equation, position):
                 return position + 1
         if any(self._names(equation, position) for position in range(base)):
             return base
-        return min(base + 1, count)
+        # A step that names no operation of the chain stands for the one after the value that it takes up.
+        taken_up = (start.position for start in reversed(self._starts) if start.value == equation.left)
+        return min(next(taken_up, self.state.position) + 1, count)
 
     def _move(self, state: RunningState) -> None:
         self.state, self._starts = state, [state]

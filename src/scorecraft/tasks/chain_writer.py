@@ -33,14 +33,16 @@ def write_solution(
     start: RunningState | None = None,
     flaw_at: int | None = None,
     exact_results: bool = False,
+    asked: Chain | None = None,
 ) -> Solution:
     """Write out a chain whose operands have at most one value, from ``start`` or from its beginning.
 
     Each operation is a wrong step with probability ``flaw_rate`` (and for certain at position ``flaw_at``), and
     its result is carried on with. A wrong step miscounts the result or misreads the running value; only the
-    latter where ``exact_results`` (a calculator computes them). At an unknown operand the solution stops; a flaw
-    there invents the operand instead. After each step comes, with probability ``spare_rate``, a spare one: the
-    same step again if it was right, or adding 0.
+    latter where ``exact_results`` (a calculator computes them). ``asked`` is the chain as it was asked, where its
+    operands may have several values: a misread value is none that right steps could have. At an unknown operand
+    the solution stops; a flaw there invents the operand instead. After each step comes, with probability
+    ``spare_rate``, a spare one: the same step again if it was right, or adding 0.
     """
     value = start.value if start else (chain.operands[0][0] if chain.operands[0] else None)
     first = start.position if start else 0
@@ -56,7 +58,8 @@ def write_solution(
         else:
             step = Equation.solved(value, chain.operators[position], choices[0])
             if flawed:
-                step = _slip(step, steps, exact_results, random)
+                possible = (asked or chain).reachable[position]
+                step = _slip(step, steps, possible, exact_results, random)
         steps.append(step)
         value = step.result
         states.append(RunningState(value, position + 1))
@@ -66,13 +69,20 @@ def write_solution(
     return Solution(tuple(steps), value, tuple(states))
 
 
-def _slip(right: Equation, earlier: list[Equation], exact_results: bool, random: Random) -> Equation:
+def _slip(
+    right: Equation, earlier: list[Equation], possible: frozenset[int], exact_results: bool, random: Random
+) -> Equation:
     """Return a wrong version of a right step: a miscounted result or a misread running value."""
-    if not exact_results and random.random() < 0.75:
-        return Equation(right.left, right.operator, right.right, right.result + random.choice(SLIPS))
-    misread = [Equation.solved(right.left + slip, right.operator, right.right) for slip in SLIPS]
+    read = [right.left + slip for slip in SLIPS]
+    misread = [Equation.solved(value, right.operator, right.right) for value in read if value not in possible]
     # A misreading that happens to repeat an earlier step would count as redundant, not as wrong.
-    return random.choice([step for step in misread if step not in earlier] or misread)
+    misread = [step for step in misread if step not in earlier]
+    if not misread and exact_results:
+        beyond = max(right.left, *(step.left for step in earlier)) + SLIPS[-1]
+        misread = [Equation.solved(beyond, right.operator, right.right)]
+    if exact_results or (misread and random.random() < 0.25):
+        return random.choice(misread)
+    return Equation(right.left, right.operator, right.right, right.result + random.choice(SLIPS))
 
 
 def _invented(chain: Chain, position: int, value: int | None, random: Random) -> Equation:

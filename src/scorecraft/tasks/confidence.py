@@ -90,7 +90,8 @@ class Confidence(ChainTask):
     def trace(self, problem: Problem, flaw_rate: float, random: Random) -> list[tuple[str, bool]]:
         """Return a written solution that ends with the answer and the confidence in it."""
         truth = Chain(tuple(map(tuple, problem.metadata["drawn"])), problem.metadata["operators"])
-        solution = write_solution(truth, flaw_rate, self.spare_steps, random)
+        asked = Chain.from_metadata(problem.metadata)
+        solution = write_solution(truth, flaw_rate, self.spare_steps, random, asked=asked)
         honest = problem.metadata["attainable"] * (1 - flaw_rate) ** len(truth.operators)
         stated = f"{CONFIDENCE_MARK}{round(honest + self.overconfidence * (1 - honest), 2):g}"
         return [("\n".join([*map(str, solution.steps), answer_line(solution.value), stated]), True)]

@@ -17,7 +17,7 @@ from scorecraft.problem import Problem, StepLabel
 from scorecraft.tasks.arithmetic import Chain
 from scorecraft.tasks.chain_checker import NONE, ChainFollower
 from scorecraft.tasks.chain_task import ANSWER_MARK, ChainTask, answer_line
-from scorecraft.tasks.chain_writer import write_solution
+from scorecraft.tasks.chain_writer import SLIPS, write_solution
 
 LETTERS = "ABCDEFGH"
 
@@ -26,7 +26,7 @@ LETTERS = "ABCDEFGH"
 class MultipleChoice(ChainTask):
     """Chains with shuffled options: written steps, then the letter of the right option.
 
-    options: the number of options; the wrong ones lie within 10 of the right one.
+    options: the number of options; the wrong ones are off by a slip of 1, 2 or 10, beyond six of them by up to 9.
     """
 
     options: int = Field(4, ge=2, le=len(LETTERS))
@@ -36,10 +36,10 @@ class MultipleChoice(ChainTask):
         # Options of a problem without an answer look like those of one with: they lie around a possible value.
         pretended = [values or (random.randint(1, self.largest),) for values in chain.operands]
         (value,) = Chain(tuple(pretended), chain.operators).reachable[-1]
-        away = random.sample([offset for offset in range(-10, 11) if offset], self.options)
-        options = [value + offset for offset in away]
-        if chain.answerable:
-            options[0] = value
+        rare = [offset for offset in range(-10, 11) if offset and offset not in SLIPS]
+        away = [*random.sample(SLIPS, len(SLIPS)), *random.sample(rare, len(rare))]
+        right = [value] if chain.answerable else []
+        options = right + [value + offset for offset in away[: self.options - len(right)]]
         random.shuffle(options)
         listed = " ".join(f"{letter}){option}" for letter, option in zip(LETTERS, options, strict=False))
         answer = LETTERS[options.index(value)] if chain.answerable else NONE

@@ -1,13 +1,15 @@
 """Problems of reasoning-gym, scored by the data sets' own scorers.
 
 **The answer** of a completion is what stands in its last ``<answer>...</answer>``. Without such tags it is the
-last line that is not blank, or the whole text where the true answer has several lines. UNPARSED where that is
-empty. **The score** is the data set's own, kept within [0, 1]; many give partial credit, and where a data set
-brings no scorer of its own an answer that merely contains the true one earns a share. A scorer that
-raises gives ERROR, one that takes too long TIMEOUT, never a silent 0.
+last line that is not blank, or the whole text where the true answer has several lines or is not told (a data
+set with many right answers). UNPARSED where that is empty.
 
-Train and test problems have different questions. A problem's metadata is the address of its entry, and the entry itself
-where JSON can hold it; otherwise the entry is made again when it is checked, so the installed version of
+**The score** is the data set's own, kept within [0, 1]; many give partial credit, and where a data set brings no
+scorer of its own an answer that merely contains the true one earns a share. A scorer that raises gives ERROR,
+one that takes too long TIMEOUT, never a silent 0.
+
+Train and test problems have different questions. A problem's metadata is the address of its entry, and the entry
+itself where JSON can hold it; otherwise the entry is made again when it is checked, so the installed version of
 reasoning-gym matters.
 """
 
@@ -96,7 +98,8 @@ class ReasoningGym(Task):
 
     def check(self, problem: Problem, completion: str) -> Verdict:
         """Return the data set's own score of the completion's answer."""
-        answer = tagged_answer(completion, lines="\n" in problem.answer.strip())
+        true = problem.answer.strip()
+        answer = tagged_answer(completion, lines=not true or "\n" in true)
         if not answer:
             return Verdict(0.0, Outcome.UNPARSED)
         try:

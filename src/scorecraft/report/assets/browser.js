@@ -30,7 +30,7 @@ class Browser {
     this.verdict = options(el("select", { change: refresh }),
       [["any", "any"], ["correct", "correct"], ["wrong", "wrong"], ["unchecked", "not checked"], ["truncated", "truncated"]]);
     this.order = options(el("select", { change: refresh }), Object.keys(ORDERS).map((name) => [name, name]));
-    this.search = el("input", { type: "search", placeholder: "text in prompt or completion", "aria-label": "Search text", input: () => {
+    this.search = el("input", { type: "search", placeholder: "text in prompt or completion", input: () => {
       clearTimeout(this.waiting);
       this.waiting = setTimeout(refresh, 120);
     } });
@@ -38,7 +38,7 @@ class Browser {
       this.run.options.length > 1 ? labelled("Run", this.run) : null,
       labelled("Step", this.step), labelled("Answer", this.verdict),
       el("div", { class: "field", role: "group", "aria-label": "Reward between" }, el("span", {}, "Reward"), el("span", { class: "range" }, this.low, "–", this.high)),
-      labelled("Order", this.order), el("label", { class: "field grow" }, el("span", {}, "Search"), this.search));
+      labelled("Order", this.order), labelled("Search", this.search, "grow"));
   }
 
   async useRun(index) {

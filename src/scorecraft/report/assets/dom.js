@@ -28,8 +28,12 @@ function embedded(id) {
   return JSON.parse(byId(id).textContent);
 }
 
-function labelled(text, control) {
-  return el("label", { class: "field" }, el("span", {}, text), control);
+let labels = 0;
+
+function labelled(text, control, extra = "") {
+  labels += 1;
+  control.id = `control-${labels}`;
+  return el("div", { class: `field ${extra}` }, el("label", { for: control.id }, text), control);
 }
 
 function options(select, entries) {
