@@ -1,4 +1,4 @@
-"""Shapes in signatures are checked while tests run; threads are set on purpose."""
+"""Shapes in signatures are checked while tests run; threads are set on purpose; shared fixtures."""
 
 import os
 
@@ -6,9 +6,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import runpy
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 install_import_hook(
     ["scorecraft.objectives", "scorecraft.credit", "scorecraft.rewards", "scorecraft.rollouts", "scorecraft.scores"],
     "beartype.beartype",
 )
+
+# A slow machine is no failure.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session")
+def make_rollouts():
+    return runpy.run_path(str(Path(__file__).parent / "rollout_tables.py"))["make_rollouts"]

@@ -1,23 +1,11 @@
 import re
-import runpy
-from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, settings
 
 from scorecraft.context import Context
 from scorecraft.problem import Outcome, Problem, StepLabel, StepVerdict, Verdict
 from scorecraft.tasks.task import Task
-
-# A slow machine is no failure.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
-
-
-@pytest.fixture(scope="session")
-def make_rollouts():
-    return runpy.run_path(str(Path(__file__).parents[1] / "rollout_tables.py"))["make_rollouts"]
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -22,6 +23,21 @@ _STEP_STYLES = {
     StepLabel.REDUNDANT: ("=", "yellow"),
     StepLabel.OFF_TOPIC: ("?", "magenta"),
 }
+
+
+class OwnPrompt:
+    """A task as samplers see it when the prompt is the reader's own: its tool and turns, but no truth to check."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def check_steps(self, problem: Problem, completion: str) -> list[StepVerdict]:
+        """Return nothing: the checker knows the task's own problems only."""
+        del problem, completion
+        return []
 
 
 def shade(probability: float) -> str:

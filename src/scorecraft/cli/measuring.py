@@ -116,20 +116,22 @@ def generate(
     scorecraft generate runs/default --prompt "12+7-3=?\\n" --samples 3
     scorecraft generate smollm2-135m --task reasoning-gym --count 1
     """
-    from scorecraft.cli.completions import print_completions
+    from scorecraft.cli.completions import OwnPrompt, print_completions
     from scorecraft.problem import Problem
     from scorecraft.recipes.evaluate import load_policy_and_task
 
     policy, held_task, sampling = load_policy_and_task(source, task_yaml(task))
-    if prompt is None:
-        problems = held_task.problems("test", 0, min(count, held_task.test_size or count))
-    else:
-        problems = [Problem(prompt.replace("\\n", "\n"), "")]
     settings: dict[str, Any] = {"group_size": samples, "filter_groups": "none"}
     if temperature is not None:
         settings["temperature"] = temperature
-    rollouts = _draw(policy, held_task, sampling.model_copy(update=settings), problems, seed)
-    print_completions(output(), rollouts, policy.token_text, None if prompt is not None else held_task)
+    drawn = sampling.model_copy(update=settings)
+    if prompt is not None:
+        problems = [Problem(prompt.replace("\\n", "\n"), "")]
+        rollouts = _draw(policy, OwnPrompt(held_task), drawn, problems, seed)
+        print_completions(output(), rollouts, policy.token_text, None)
+        return
+    problems = held_task.problems("test", 0, min(count, held_task.test_size or count))
+    print_completions(output(), _draw(policy, held_task, drawn, problems, seed), policy.token_text, held_task)
 
 
 def _draw(policy: Any, task: Any, sampling: Any, problems: list[Any], seed: int) -> Rollouts:

@@ -23,7 +23,7 @@ from scorecraft.runs import RunStore
 from scorecraft.runs.files import replace_text, to_json
 
 # What the rollouts of all runs together may add to a page.
-ROLLOUT_BYTES = 11_000_000
+ROLLOUT_BYTES = 13_500_000
 _SCRIPTS = (
     "dom.js", "format.js", "unpack.js", "scale.js", "chart.js", "curves.js", "diagnosis.js",
     "select.js", "detail.js", "completion.js", "browser.js", "page.js",

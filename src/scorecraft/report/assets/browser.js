@@ -30,7 +30,8 @@ class Browser {
     this.verdict = options(el("select", { change: refresh }),
       [["any", "any"], ["correct", "correct"], ["wrong", "wrong"], ["unchecked", "not checked"], ["truncated", "truncated"]]);
     this.order = options(el("select", { change: refresh }), Object.keys(ORDERS).map((name) => [name, name]));
-    this.search = el("input", { type: "search", placeholder: "text in prompt or completion", input: () => {
+    // "search" comes where the browser itself clears the field, which some do without "input".
+    this.search = el("input", { type: "search", placeholder: "text in prompt or completion", search: refresh, input: () => {
       clearTimeout(this.waiting);
       this.waiting = setTimeout(refresh, 120);
     } });
