@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +125,12 @@ def run_scorecraft(name: str, setting: Setting, folder: Path) -> dict[str, Any]:
     """Time the same steps here."""
     import torch
 
+    from scorecraft.context import Context
+    from scorecraft.credit.outcome import outcome_returns
     from scorecraft.lm.optimizer import AdamW, Optimizer
     from scorecraft.lm.policy import Policy
     from scorecraft.lm.update import UpdateSettings, update
     from scorecraft.objectives.parts import ClippedSurrogate, GroupStandardized
-    from scorecraft.context import Context
-    from scorecraft.credit.outcome import outcome_returns
     from scorecraft.problem import Problem
     from scorecraft.sampling.parts import SingleTurn
     from scorecraft.scores import RewardTable
@@ -164,7 +165,7 @@ def run_scorecraft(name: str, setting: Setting, folder: Path) -> dict[str, Any]:
 
 
 def _figures(setting: Setting, ends: list[float]) -> dict[str, Any]:
-    steps = [b - a for a, b in zip(ends[1:], ends[2:], strict=False)]
+    steps = [b - a for a, b in pairwise(ends[1:])]
     return {"seconds": statistics.median(steps), "peak_bytes": peak_memory_bytes(), "steps": steps}
 
 
@@ -178,7 +179,7 @@ def compare(name: str, repeats: int) -> dict[str, Any]:
             for engine, results in runs.items():
                 results.append(in_own_process(__file__, "--engine", engine, "--settings", name, "--folder", folder))
                 print(
-                    f"{name:11} {engine:18} {results[-1]['seconds']:.3f} s a step, {results[-1]['peak_bytes'] / 2**20:.0f} MiB"
+                    f"{name:11} {engine:18} {results[-1]['seconds']:.3f} s, {results[-1]['peak_bytes'] / 2**20:.0f} MiB"
                 )
     out: dict[str, Any] = {"rollouts": setting.rollouts, "completion_tokens": setting.tokens, "goal": setting.goal}
     for engine, results in runs.items():
@@ -193,9 +194,7 @@ def compare(name: str, repeats: int) -> dict[str, Any]:
     peers = (out["trl"], out["trl-checkpointing"])
     out["speed_ratio"] = min(p["seconds_per_step"] for p in peers) / out["scorecraft"]["seconds_per_step"]
     out["memory_ratio"] = out["scorecraft"]["peak_mebibytes"] / min(p["peak_mebibytes"] for p in peers)
-    print(
-        f"{name}: {out['speed_ratio']:.2f}x the samples/s (goal {setting.goal}x), {out['memory_ratio']:.2f} of the memory"
-    )
+    print(f"{name}: {out['speed_ratio']:.2f}x (goal {setting.goal}x), {out['memory_ratio']:.2f} of the memory")
     return out
 
 

@@ -11,7 +11,7 @@ class ScorecraftError(Exception):
     """A mistake in what the user gave; the command line prints it without a traceback and exits with 2."""
 
 
-class TrainingStopped(ScorecraftError):
+class TrainingStopped(ScorecraftError):  # noqa: N818 - it is a stop, asked for by the loop
     """Training met a state it must not go on from (a NaN loss or reward); what was saved is intact."""
 
 

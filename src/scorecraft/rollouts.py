@@ -213,7 +213,7 @@ class Rollouts:
         columns = {name: table.column(name).to_pylist() for name in table.column_names}
         width = meta["width"]
 
-        def padded(name: str, dtype: torch.dtype, fill: float) -> Tensor:
+        def padded(name: str, dtype: torch.dtype, fill: float | int | bool) -> Tensor:
             out = torch.full((len(columns[name]), width), fill, dtype=dtype)
             for row, values in enumerate(columns[name]):
                 out[row, : len(values)] = torch.tensor(values, dtype=dtype)

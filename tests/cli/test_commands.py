@@ -48,7 +48,7 @@ def test_a_whole_run_from_training_to_reading_completions(runner, tiny_arguments
     assert shown.output.count("score ") == 2
     own = runner.invoke(app, ["generate", "runs/default", "--prompt", "1+2=?\\n", "--samples", "2"])
     assert own.exit_code == 0, own.output
-    assert own.output.startswith("\n1+2=?\n")
+    assert own.stdout.startswith("\n1+2=?\n")
     assert "score " not in own.output
 
     page = runner.invoke(app, ["report", "runs/default", "--out", "page.html"])

@@ -6,13 +6,8 @@ import subprocess
 import sys
 
 INTERRUPTING = """\
-calls = []
-
 def reward(prompts, completions, **columns):
-    calls.append(1)
-    if len(calls) > 1:
-        raise KeyboardInterrupt
-    return [0.0 for _ in completions]
+    raise KeyboardInterrupt
 """
 
 
@@ -57,5 +52,4 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path, tiny_arguments):
     reward = "reward={function: {path: mine.py, function: reward}}"
     done = scorecraft("train", *tiny_arguments, reward, "--run", "here", cwd=tmp_path)
     assert done.returncode == 130, done.stderr
-    assert done.stderr.rstrip().endswith("stopped; go on with: scorecraft train --run here --resume")
-    assert "Traceback" not in done.stderr
+    assert done.stderr == "stopped; go on with: scorecraft train --run here --resume\n"

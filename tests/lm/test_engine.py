@@ -86,7 +86,6 @@ def random_rollouts(lengths=(7, 3, 1, 5), prompt_lengths=(4, 6), group=(0, 0, 1,
 def reference_logprobs(model, rollouts: Rollouts):
     """One rollout at a time, no padding, no sharing, the model's own forward."""
     logprobs = torch.zeros(rollouts.tokens.shape)
-    entropies = torch.zeros(rollouts.tokens.shape)
     rows = []
     for row in range(len(rollouts)):
         g, n = int(rollouts.group[row]), int(rollouts.lengths[row])

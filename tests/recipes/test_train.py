@@ -30,7 +30,7 @@ def small(folder, **changes):
     values = {
         "policy": str(folder),
         "sampling": {"single-turn": {"group_size": 4, "max_new_tokens": 12}},
-        "reward": {"function": {"path": str(folder / "reward.py"), "name": "digits"}},
+        "reward": {"function": {"path": str(folder / "reward.py"), "function": "digits"}},
         "optimizer": {"adamw": {"lr": 1e-2}},
         "prompts_per_step": 4,
         "steps": 6,
@@ -146,13 +146,13 @@ def test_two_workers_see_the_same_loss_curve_as_one(folder, tmp_path):
 
 
 def test_a_reward_that_is_not_a_number_stops_with_the_rollouts_number(folder, tmp_path):
-    recipe = small(folder, reward={"function": {"path": str(folder / "reward.py"), "name": "broken"}})
+    recipe = small(folder, reward={"function": {"path": str(folder / "reward.py"), "function": "broken"}})
     with pytest.raises(TrainingStopped, match="rollout 2"):
         train(recipe, tmp_path / "run")
 
 
 def test_equal_rewards_teach_nothing_and_the_log_says_so(folder, tmp_path):
-    recipe = small(folder, reward={"function": {"path": str(folder / "reward.py"), "name": "equal"}}, steps=2)
+    recipe = small(folder, reward={"function": {"path": str(folder / "reward.py"), "function": "equal"}}, steps=2)
     train(recipe, tmp_path / "run")
     rows = RunStore.open(tmp_path / "run").read_metrics()
     assert [row["zero/same-reward"] for row in rows] == [1.0, 1.0]
@@ -165,7 +165,7 @@ def test_equal_rewards_teach_nothing_and_the_log_says_so(folder, tmp_path):
 def test_resampling_without_any_difference_says_what_to_change(folder, tmp_path):
     recipe = small(
         folder,
-        reward={"function": {"path": str(folder / "reward.py"), "name": "equal"}},
+        reward={"function": {"path": str(folder / "reward.py"), "function": "equal"}},
         sampling={"single-turn": {"group_size": 4, "max_new_tokens": 12, "filter_groups": "resample"}},
     )
     with pytest.raises(ScorecraftError, match="too hard or too easy"):

@@ -66,13 +66,14 @@ def test_reward_and_truth_are_called_apart_only_beyond_their_intervals(reward, f
 
 
 def test_reasons_come_in_a_fixed_order_and_unknown_ones_are_kept():
-    found = reasons(["zero/own-reason", "reward", "zero/clipped", "zero/same-reward"])
+    found = reasons(["zero/own-reason", "zero/zero", "reward", "zero/clipped", "zero/same-reward"])
     assert [(entry["key"], entry["title"]) for entry in found] == [
         ("zero/same-reward", "Same reward"),
         ("zero/clipped", "Clipped"),
+        ("zero/zero", "Advantage of 0"),
         ("zero/own-reason", "Own reason"),
     ]
-    assert all(entry["meaning"] and entry["remedy"] for entry in found[:2])
+    assert all(entry["meaning"] and entry["remedy"] for entry in found[:3])
 
 
 def test_recipes_differ_where_their_settings_do():

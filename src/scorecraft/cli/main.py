@@ -5,6 +5,7 @@ Commands import what they need when they run, so that ``scorecraft --help`` is q
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -79,6 +80,8 @@ def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 a mistake of the user's, 130 interrupted, 1 a fault of ours."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
+    # Loading a policy is over in a moment; the bars of the libraries beneath would tear our own display.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -52,8 +52,7 @@ def own_share(count: int, what: str) -> slice:
     """Return which of ``count`` things are this worker's; raises `ScorecraftError` if they do not divide evenly."""
     if count % world_size():
         raise ScorecraftError(
-            f"{what} is {count}, which {world_size()} workers cannot share evenly; "
-            f"make it a multiple of {world_size()}"
+            f"{what} is {count}, which {world_size()} workers cannot share evenly; make it a multiple of {world_size()}"
         )
     each = count // world_size()
     return slice(rank() * each, (rank() + 1) * each)

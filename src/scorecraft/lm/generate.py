@@ -73,7 +73,7 @@ def check_prompts(policy: Policy, prompts: Sequence[Sequence[int]], settings: Sa
         if len(prompt) + settings.max_new_tokens > policy.context_length:
             raise ScorecraftError(
                 f"prompt {row} has {len(prompt)} tokens; with max_new_tokens {settings.max_new_tokens} it does not fit "
-                f"the {policy.context_length} tokens of context of '{policy.name}': shorten the prompt or max_new_tokens"
+                f"the {policy.context_length} tokens of context of '{policy.name}': shorten either"
             )
 
 

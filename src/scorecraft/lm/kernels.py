@@ -10,7 +10,9 @@ import numpy as np
 from numba import njit, prange
 
 # 2^f on [-1/2, 1/2] by its Taylor coefficients ln(2)^k / k!; relative error below 1e-6.
-_C1, _C2, _C3, _C4, _C5, _C6 = (np.float32(np.log(2.0) ** k / f) for k, f in zip(range(1, 7), (1, 2, 6, 24, 120, 720)))
+_C1, _C2, _C3, _C4, _C5, _C6 = (
+    np.float32(np.log(2.0) ** k / f) for k, f in zip(range(1, 7), (1, 2, 6, 24, 120, 720), strict=True)
+)
 _LOG2_E = np.float32(1.0 / np.log(2.0))
 _BLOCK = 128
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from scorecraft.lm import llama, transformers_backbone
@@ -102,6 +102,32 @@ def project(
     return _TokenLogprobs.apply(hidden, weight, targets, keep)  # type: ignore[no-any-return]
 
 
+def sampled_logprobs(
+    policy: Policy,
+    prompts: Int64[Tensor, "prompt prompt_token"],
+    prompt_lengths: Int64[Tensor, " prompt"],
+    tokens: Int64[Tensor, "rollout token"],
+    lengths: Int64[Tensor, " rollout"],
+    group: Int64[Tensor, " rollout"],
+    mask: Bool[Tensor, "rollout token"],
+    temperature: float = 1.0,
+) -> tuple[Float32[Tensor, " sampled"], Float32[Tensor, " sampled"]]:
+    """Return log-probability and entropy of every token that ``mask`` names, rollout by rollout.
+
+    Prompts are left-padded and answered by ``group``; completions are right-padded to the longest of ``lengths``.
+    """
+    if not llama.supported(policy.model):
+        return transformers_backbone.completion_logprobs(
+            policy.model, prompts, prompt_lengths, tokens, lengths, group, mask, temperature
+        )
+    weights = llama.weights_of(policy.model, fused=False)
+    hidden = llama.completion_hidden_states(weights, prompts, prompt_lengths, tokens, lengths, group)
+    sampled = mask[torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]]
+    if not bool(sampled.all()):
+        hidden = hidden[sampled]
+    return project(hidden, weights.head, tokens[mask], temperature)
+
+
 def token_logprobs(
     policy: Policy, rollouts: Rollouts
 ) -> tuple[Float32[Tensor, "rollout token"], Float32[Tensor, "rollout token"]]:
@@ -115,18 +141,9 @@ def token_logprobs(
     prompts = rollouts.prompt_tokens[used][:, rollouts.prompt_tokens.shape[1] - int(prompt_lengths.max()) :]
     width = int(rollouts.lengths.max())
     tokens, mask = rollouts.tokens[:, :width], rollouts.mask[:, :width]
-    real = rollouts.real[:, :width]
-    if llama.supported(policy.model):
-        weights = llama.weights_of(policy.model, fused=False)
-        hidden = llama.completion_hidden_states(weights, prompts, prompt_lengths, tokens, rollouts.lengths, group)
-        sampled = mask[real]
-        if not bool(sampled.all()):
-            hidden = hidden[sampled]
-        values, entropies = project(hidden, weights.head, tokens[mask], rollouts.temperature)
-    else:
-        values, entropies = transformers_backbone.completion_logprobs(
-            policy.model, prompts, prompt_lengths, tokens, rollouts.lengths, group, mask, rollouts.temperature
-        )
+    values, entropies = sampled_logprobs(
+        policy, prompts, prompt_lengths, tokens, rollouts.lengths, group, mask, rollouts.temperature
+    )
     empty = values.new_zeros(rollouts.tokens.shape)
     where = torch.zeros_like(rollouts.mask)
     where[:, :width] = mask

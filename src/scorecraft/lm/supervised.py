@@ -1,7 +1,7 @@
 """Supervised training on traces: the policy learns its own tokens, never those a tool or the user inserts.
 
-One class, one loss, one schedule. It leaves out packing: rows of nearly equal length share a batch instead, so
-little is padding and no row can see another.
+One class, one loss, one schedule. The forward pass is the one that reinforcement learning uses: its rows of tokens
+lie flat, so that padding costs nothing and no trace can see another.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
-from torch.nn import functional as F
 
 from scorecraft.errors import ScorecraftError, TrainingStopped
+from scorecraft.lm.logprobs import sampled_logprobs
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from scorecraft.lm.policy import Policy
 
 
@@ -39,6 +37,7 @@ class Batch:
 
     tokens: Int64[Tensor, "row token"]
     learned: Bool[Tensor, "row token"]
+    lengths: Int64[Tensor, " row"]
 
 
 @dataclass(frozen=True)
@@ -104,41 +103,38 @@ def collate(examples: Sequence[Example], pad_id: int) -> Batch:
     for row, example in enumerate(examples):
         tokens[row, : len(example.tokens)] = torch.tensor(example.tokens)
         learned[row, : len(example.tokens)] = torch.tensor(example.learned)
-    return Batch(tokens, learned)
+    return Batch(tokens, learned, torch.tensor([len(example.tokens) for example in examples]))
 
 
-def bucketed_batches(
-    examples: Sequence[Example], batch_size: int, pad_id: int, random: Random, *, pool: int = 16
-) -> list[Batch]:
-    """Return one epoch of batches: shuffled, but with rows of similar length side by side.
+def shuffled_batches(examples: Sequence[Example], batch_size: int, pad_id: int, random: Random) -> list[Batch]:
+    """Return one epoch of batches in the order that ``random`` decides; the last may have fewer rows.
 
-    Args:
-        examples: the epoch's examples; each comes exactly once.
-        batch_size: rows of a batch; the last one may have fewer.
-        pad_id: the token that fills rows.
-        random: the source of the order.
-        pool: number of batches that are sorted by length together.
+    Rows of similar length are not put side by side: padding costs next to nothing here, and batches of one
+    length each make a small model learn the lengths by turns.
     """
     order = list(examples)
     random.shuffle(order)
-    span = pool * batch_size
-    batches = []
-    for start in range(0, len(order), span):
-        near = sorted(order[start : start + span], key=lambda example: len(example.tokens))
-        batches += [collate(near[i : i + batch_size], pad_id) for i in range(0, len(near), batch_size)]
-    random.shuffle(batches)
-    return batches
+    return [collate(order[start : start + batch_size], pad_id) for start in range(0, len(order), batch_size)]
 
 
-def supervised_loss(model: PreTrainedModel, batch: Batch) -> Float32[Tensor, ""]:
+def supervised_loss(policy: Policy, batch: Batch) -> Float32[Tensor, ""]:
     """Return the mean negative log-likelihood (nats) of the learned tokens: -mean log p(x_t | x_<t).
 
-    Padding is on the right, where causal attention never looks, so no attention mask is needed.
+    The first token of a row stands as its prompt, so it is never learned.
     """
-    device = model.device
-    tokens, learned = batch.tokens.to(device), batch.learned[:, 1:].to(device)
-    logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
-    return F.cross_entropy(logits[learned].float(), tokens[:, 1:][learned])
+    device = policy.device
+    tokens, learned = batch.tokens.to(device), batch.learned.to(device)
+    rows = len(tokens)
+    logprobs, _ = sampled_logprobs(
+        policy,
+        tokens[:, :1],
+        torch.ones(rows, dtype=torch.int64, device=device),
+        tokens[:, 1:],
+        batch.lengths.to(device) - 1,
+        torch.arange(rows, device=device),
+        learned[:, 1:],
+    )
+    return -logprobs.mean()
 
 
 def learning_rate(settings: SupervisedSettings, step: int) -> float:
@@ -154,10 +150,11 @@ def learning_rate(settings: SupervisedSettings, step: int) -> float:
 class SupervisedTrainer:
     """AdamW with warm-up and cosine decay, one batch at a time; draws no random number of its own."""
 
-    def __init__(self, model: PreTrainedModel, settings: SupervisedSettings) -> None:
+    def __init__(self, policy: Policy, settings: SupervisedSettings) -> None:
+        model = policy.model
         matrices = [weight for weight in model.parameters() if weight.requires_grad and weight.ndim >= 2]
         others = [weight for weight in model.parameters() if weight.requires_grad and weight.ndim < 2]
-        self.model, self.settings, self.step_count = model, settings, 0
+        self.policy, self.settings, self.step_count = policy, settings, 0
         self._weights = [*matrices, *others]
         self._optimizer = torch.optim.AdamW(
             [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
@@ -167,12 +164,12 @@ class SupervisedTrainer:
 
     def step(self, batch: Batch) -> float:
         """Learn from one batch and return its loss; raises `TrainingStopped` before a step on a loss that is NaN."""
-        self.model.train()
-        loss = supervised_loss(self.model, batch)
+        self.policy.model.train()
+        loss = supervised_loss(self.policy, batch)
         value = float(loss.detach())
         if not math.isfinite(value):
             self._optimizer.zero_grad()
-            self.model.eval()
+            self.policy.model.eval()
             raise TrainingStopped(
                 f"supervised loss is {value} at step {self.step_count}; lower the learning rate "
                 f"({self.settings.learning_rate})"
@@ -183,12 +180,12 @@ class SupervisedTrainer:
             group["lr"] = learning_rate(self.settings, self.step_count)
         self._optimizer.step()
         self._optimizer.zero_grad()
-        self.model.eval()
+        self.policy.model.eval()
         self.step_count += 1
         return value
 
 
-def train_supervised(model: PreTrainedModel, batches: Iterable[Batch], settings: SupervisedSettings) -> list[float]:
-    """Train ``model`` in place on the batches in order, and return the loss (nats a token) of each."""
-    trainer = SupervisedTrainer(model, settings)
+def train_supervised(policy: Policy, batches: Iterable[Batch], settings: SupervisedSettings) -> list[float]:
+    """Train a policy in place on the batches in order, and return the loss (nats a token) of each."""
+    trainer = SupervisedTrainer(policy, settings)
     return [trainer.step(batch) for batch in batches]

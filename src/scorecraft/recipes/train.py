@@ -77,7 +77,8 @@ class _Training:
         while self.step < recipe.steps:
             metrics = self._one_step()
             self.display.step(metrics)
-            self.store.append_metrics(metrics)
+            if distributed.rank() == 0:
+                self.store.append_metrics(metrics)
             last = self.step == recipe.steps
             if last or (recipe.evaluate and self.step % recipe.evaluate.every == 0):
                 self._evaluate()
@@ -105,7 +106,7 @@ class _Training:
         self.position, self.step = batch.position, self.step + 1
         if self.step in (1, recipe.steps) or self.step % recipe.save_rollouts.every == 0:
             self._save_rollouts(batch, truth, returns, advantages, context)
-        metrics = {"step": float(self.step), **step_metrics(batch, truth, advantages), **updated}
+        metrics: dict[str, float] = {"step": self.step, **step_metrics(batch, truth, advantages), **updated}
         seconds = time.monotonic() - began
         metrics |= {"seconds": seconds, "sampling_seconds": sampled - began}
         metrics["tokens_per_second"] = metrics["tokens"] / seconds

@@ -30,13 +30,23 @@ _REASONS = {
     ),
     "masked": (
         "Masked",
-        "The policy did not sample these tokens: they were forced or came from a tool.",
+        "Nothing that the policy sampled itself: what is there was forced or came from a tool.",
         "Nothing to mend, unless the share is larger than the task explains.",
     ),
     "filtered": (
         "Filtered",
-        "The advantage or the objective left these completions out.",
+        "The sampling or the advantage left these completions out on purpose.",
         "Look at the filter in the recipe if the share is larger than you meant.",
+    ),
+    "dropped": (
+        "Dropped",
+        "The advantage kept these completions out of the loss.",
+        "Look at the filter in the recipe if the share is larger than you meant.",
+    ),
+    "zero": (
+        "Advantage of 0",
+        "Every token's advantage came out as 0 although the group's rewards differ.",
+        "Look at the credit: it may give nothing to these completions, or the mean may fall exactly on their reward.",
     ),
 }
 
