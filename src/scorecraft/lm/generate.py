@@ -242,7 +242,8 @@ class _Writer:
         """Return the table, cut to the longest completion."""
         width = int(self.lengths.max())
         cut = (x[:, :width] for x in (self.tokens, self.mask, self.logprobs, self.entropies, self.turns))
-        return Generation(*cut, self.lengths, self.truncated)
+        tokens, mask, logprobs, entropies, turns = cut
+        return Generation(tokens, mask, logprobs, entropies, turns, self.lengths, self.truncated)
 
 
 def watched_tokens(policy: Policy, stop: Sequence[str]) -> Tensor | None:

@@ -13,7 +13,7 @@ from scorecraft.errors import TrainingStopped
 from scorecraft.lm import distributed
 from scorecraft.lm.logprobs import token_logprobs
 from scorecraft.objectives.interfaces import Advantages, LossInputs, Objective
-from scorecraft.objectives.kl import kl_penalty
+from scorecraft.objectives.kl import KLEstimator, kl_penalty
 from scorecraft.rollouts import Rollouts
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class UpdateSettings:
     minibatches: int = 1
     tokens_per_microbatch: int = 16384
     kl_coefficient: float = 0.0
-    kl_estimator: str = "k3"
+    kl_estimator: KLEstimator = "k3"
 
 
 def microbatches(

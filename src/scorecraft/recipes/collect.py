@@ -63,7 +63,9 @@ def collect(recipe: Recipe, position: int, context: Context) -> Batch:
     kept: list[tuple[Rollouts, RewardTable]] = []
     count = filtered = 0
     rounds = sampling.resample_rounds if sampling.filter_groups == "resample" else 1
-    for _ in range(rounds):
+    done = 0
+    while True:
+        done += 1
         problems = recipe.task.problems("train", position, recipe.prompts_per_step)[share]
         position += recipe.prompts_per_step
         rollouts = sampling(context.policy, problems, context)
@@ -79,7 +81,7 @@ def collect(recipe: Recipe, position: int, context: Context) -> Batch:
             kept.append((rollouts.select(keep), select(rewards, keep)))
             count += len(groups)
         # All workers draw the same number of rounds, so that their data stay in step.
-        if distributed.total({"missing": float(count < wanted)})["missing"] == 0:
+        if done == rounds or distributed.total({"missing": float(count < wanted)})["missing"] == 0:
             break
     if not kept:
         if sampling.filter_groups == "skip" or distributed.world_size() > 1:
