@@ -48,6 +48,12 @@ def workers(device: str) -> Iterator[None]:
         torch.distributed.destroy_process_group()
 
 
+def wait() -> None:
+    """Go on only when every worker has come this far."""
+    if _running():
+        torch.distributed.barrier()
+
+
 def own_share(count: int, what: str) -> slice:
     """Return which of ``count`` things are this worker's; raises `ScorecraftError` if they do not divide evenly."""
     if count % world_size():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,8 +41,11 @@ def train(
     the run's last checkpoint is then intact.
     """
     with distributed.workers(recipe.device), display or QuietDisplay() as shown:
-        store = _open_store(recipe, Path(directory), resume)
-        with store.lock():
+        leads = distributed.rank() == 0
+        # The first worker writes the run; the others wait until it is there, and only read.
+        store = _open_store(recipe, Path(directory), resume) if leads else RunStore(Path(directory))
+        with store.lock() if leads else nullcontext():
+            distributed.wait()
             return _Training(recipe, store, shown, resume).run()
 
 
@@ -65,7 +69,8 @@ class _Training:
         if found:
             self.step = found[0]
             self.position = restore_state(found[1], self.optimizer, self.generator, recipe)
-        store.truncate_after(self.step)
+        if distributed.rank() == 0:
+            store.truncate_after(self.step)
 
     def run(self) -> TrainingSummary:
         """Train to the last step; return what came out."""
