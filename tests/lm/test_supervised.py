@@ -16,9 +16,9 @@ from scorecraft.lm.supervised import (
     Example,
     SupervisedSettings,
     SupervisedTrainer,
-    bucketed_batches,
     collate,
     learning_rate,
+    shuffled_batches,
     supervised_loss,
     trace_example,
     train_supervised,
@@ -74,24 +74,18 @@ def test_collate_pads_on_the_right_and_never_learns_padding():
 @given(st.lists(st.integers(2, 30), min_size=1, max_size=60), st.integers(1, 7), st.integers(1, 4), st.integers(0, 9))
 def test_buckets_hold_every_example_once(lengths, batch_size, pool, seed):
     examples = [Example((100 + i, *[1] * (n - 1)), (True,) * n) for i, n in enumerate(lengths)]
-    batches = bucketed_batches(examples, batch_size, 0, Random(seed), pool=pool)
+    batches = shuffled_batches(examples, batch_size, 0, Random(seed))
     firsts = [row[0] for batch in batches for row in batch.tokens.tolist()]
     assert sorted(firsts) == [100 + i for i in range(len(lengths))]
     assert sum(int(batch.learned.sum()) for batch in batches) == sum(lengths)
     assert all(len(batch.tokens) <= batch_size for batch in batches)
 
 
-def test_buckets_put_like_lengths_together():
-    examples = [Example((1,) * n, (True,) * n) for n in [2, 20] * 8]
-    batches = bucketed_batches(examples, 8, 0, Random(0), pool=2)
-    assert sorted(batch.tokens.shape[1] for batch in batches) == [2, 20]
-
-
 def test_loss_of_a_model_that_knows_nothing_is_the_logarithm_of_the_vocabulary(policy):
     with torch.no_grad():
         policy.model.get_input_embeddings().weight.zero_()  # tied, so every logit is 0
     batch = collate([trace_example(policy, "1+1=?\n", [("#2", True)])], 0)
-    assert supervised_loss(policy.model, batch).item() == pytest.approx(math.log(len(policy.tokenizer)), abs=1e-6)
+    assert supervised_loss(policy, batch).item() == pytest.approx(math.log(len(policy.tokenizer)), abs=1e-6)
 
 
 def test_loss_is_the_mean_over_learned_tokens_alone(policy):
@@ -105,16 +99,16 @@ def test_loss_is_the_mean_over_learned_tokens_alone(policy):
         ]
     expected = -torch.stack(logprobs).mean().detach()
     batch = collate([long, short], 0)
-    assert supervised_loss(policy.model, batch).item() == pytest.approx(float(expected), abs=1e-5)
+    assert supervised_loss(policy, batch).item() == pytest.approx(float(expected), abs=1e-5)
     repadded = collate([long, short], 50)
-    assert supervised_loss(policy.model, repadded).item() == pytest.approx(float(expected), abs=1e-5)
+    assert supervised_loss(policy, repadded).item() == pytest.approx(float(expected), abs=1e-5)
 
 
 def test_inserted_text_gets_no_gradient_as_a_target(policy):
     # One learned token, so the loss is exactly its negative log-probability whatever is inserted after it.
     one = Example((1, 5, 9, 9, 9), (False, True, False, False, False))
     two = Example((1, 5, 30, 31, 32), (False, True, False, False, False))
-    losses = [supervised_loss(policy.model, collate([example], 0)).item() for example in (one, two)]
+    losses = [supervised_loss(policy, collate([example], 0)).item() for example in (one, two)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
@@ -132,7 +126,7 @@ def test_training_learns_a_trace_by_heart_and_repeats_bit_for_bit():
         policy = Policy(tunnel_model(1, 32, 2), tunnel_tokenizer(), "small")
         batch = collate([trace_example(policy, "1+1=?\n", [("1+1=2\n#2", True)])], 0)
         settings = SupervisedSettings(steps=150, learning_rate=1e-2, warmup_steps=5)
-        losses = train_supervised(policy.model, [batch] * 150, settings)
+        losses = train_supervised(policy, [batch] * 150, settings)
         return policy, losses
 
     policy, losses = run()
@@ -152,7 +146,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(policy):
     with torch.no_grad():
         policy.model.model.norm.weight.fill_(float("nan"))
     before = [weight.clone() for weight in policy.model.parameters()]
-    trainer = SupervisedTrainer(policy.model, SupervisedSettings())
+    trainer = SupervisedTrainer(policy, SupervisedSettings())
     with pytest.raises(TrainingStopped, match="supervised loss is nan at step 0"):
         trainer.step(collate([trace_example(policy, "1", [("2", True)])], 0))
     for weight, old in zip(policy.model.parameters(), before, strict=True):
