@@ -154,13 +154,17 @@ class SupervisedTrainer:
         model = policy.model
         matrices = [weight for weight in model.parameters() if weight.requires_grad and weight.ndim >= 2]
         others = [weight for weight in model.parameters() if weight.requires_grad and weight.ndim < 2]
-        self.policy, self.settings, self.step_count = policy, settings, 0
+        self.policy, self.settings, self.step_count, self._schedule_start = policy, settings, 0, 0
         self._weights = [*matrices, *others]
         self._optimizer = torch.optim.AdamW(
             [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=settings.learning_rate,
             betas=(0.9, 0.98),
         )
+
+    def restart_schedule(self) -> None:
+        """Let the learning rate warm up and fall once more, from the next step on."""
+        self._schedule_start = self.step_count
 
     def step(self, batch: Batch) -> float:
         """Learn from one batch and return its loss; raises `TrainingStopped` before a step on a loss that is NaN."""
@@ -177,7 +181,7 @@ class SupervisedTrainer:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._weights, self.settings.clip_norm)
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self.settings, self.step_count)
+            group["lr"] = learning_rate(self.settings, self.step_count - self._schedule_start)
         self._optimizer.step()
         self._optimizer.zero_grad()
         self.policy.model.eval()

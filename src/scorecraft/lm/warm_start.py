@@ -42,7 +42,7 @@ PACKAGED = Path(__file__).parent / "data" / "tunnel-tiny"
 WEIGHTS, RECORD = "model.safetensors", "warm_start.json"
 ROUND = 50  # steps of training between two measurements
 WITHIN = 0.015  # how near the measured accuracy must come to the one asked for
-ADJUSTMENT = 1200  # steps at most to find the flaw rate
+EXTRA = 2400  # steps at most after the first ones, to become able enough and to find the flaw rate
 # Steps on flawless traces and the peak learning rate, from random weights and from the package's.
 FROM_SCRATCH, FROM_PACKAGE = (1200, 3e-3), (300, 1e-3)
 
@@ -54,7 +54,8 @@ class WarmStart(BaseModel):
     layers, width, heads: the shape of the model, as for `tunnel_model`.
     seed: of the problems, the traces and, from scratch, the first weights.
     scratch: start from random weights even where the package has some of this shape.
-    steps: optimizer steps on flawless traces; the learning rate falls to its floor by then.
+    steps: optimizer steps on flawless traces, by the end of which the learning rate is at its floor; as many again
+        while the policy is not able enough.
     learning_rate: its peak.
     budget: optimizer steps at most, those that find the flaw rate included.
     measured_on: held-out problems of each measurement; the last one takes four times as many.
@@ -183,11 +184,11 @@ def _train(
     """Train ``policy`` in place until its competence is right."""
     task = _reseeded(task, settings)
     schedule = _schedule(settings, scratch)
-    budget = settings.budget or schedule.steps + ADJUSTMENT
+    budget = settings.budget or schedule.steps + EXTRA
     with fixed_threads(settings.threads):
         trainer = SupervisedTrainer(policy, schedule)
         limit, steps = completion_limit(policy, task), _steps_of(task)
-        rate, measured, held_out = 0.0, 0.0, 0
+        rate, measured, held_out, next_measure = 0.0, 0.0, 0, schedule.steps
 
         def accuracy(count: int) -> float:
             nonlocal held_out
@@ -198,7 +199,7 @@ def _train(
             _train_round(policy, task, trainer, rate, settings, budget)
             if progress:
                 progress("warm start", trainer.step_count, budget)
-            if trainer.step_count < schedule.steps:
+            if trainer.step_count < next_measure:
                 continue
             measured = accuracy(settings.measured_on)
             if abs(measured - settings.competence) <= WITHIN:
@@ -209,6 +210,10 @@ def _train(
                     name, shape = type(task).name, _shape(settings)
                     return policy, Record("", "", name, shape, "", measured, samples, rate, trainer.step_count)
                 _restore_weights(policy, exact)
+            if rate == 0.0 and measured < settings.competence:
+                # Not able enough even without flaws: learn on at a high learning rate.
+                trainer.restart_schedule()
+                next_measure = trainer.step_count + schedule.steps
             rate = adjusted_flaw_rate(rate, measured, settings.competence, steps)
     raise ScorecraftError(
         f"warm start on '{type(task).name}': competence {settings.competence:.2f} was not reached in {budget} steps "
