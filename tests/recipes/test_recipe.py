@@ -25,7 +25,7 @@ def test_the_default_recipe_is_the_one_of_the_design():
     ]  # fmt: skip
     assert list(recipe.reward) == ["correct"]
     assert recipe.sampling.group_size == 8
-    assert recipe.resolved()["optimizer"]["adamw"]["lr"] == 3e-4
+    assert recipe.resolved()["optimizer"]["adamw"]["lr"] == 1e-4
     assert (recipe.steps, recipe.prompts_per_step, recipe.seed, recipe.device) == (150, 16, 0, "cpu")
     assert recipe.kl is None
     assert recipe.evaluate == Evaluation(every=50, problems=256, samples=1, k=(1,), temperature=1.0)
