@@ -82,7 +82,6 @@ def test_a_policy_is_a_name_a_folder_or_a_name_with_options(tmp_path):
         ({"evaluate": {"k": [1, 4]}}, "evaluate", "pass@4 needs at least 4 samples"),
         ({"checkpoint": None}, "checkpoint", "expected a mapping of options, got null"),
         ({"dtype": "float16"}, "dtype", "float32, bfloat16"),
-        ({"trackers": ["tensorbord"]}, "trackers.0", "did you mean 'tensorboard'?"),
     ],
 )
 def test_a_mistake_names_its_key_and_what_was_expected(values, key, said):
@@ -100,7 +99,6 @@ def test_a_resolved_recipe_holds_every_default_and_reads_back_equal():
     recipe = Recipe(
         kl={"coefficient": 0.1},
         evaluate=None,
-        trackers=["wandb"],
         reward={"correct": {}, "brevity": {"target": 9}},
         policy={"tunnel-tiny": {"competence": 0.3}},
         advantage={"group-standardized": {"preset": "verl"}},
@@ -111,7 +109,6 @@ def test_a_resolved_recipe_holds_every_default_and_reads_back_equal():
     again = Recipe.from_yaml(text)
     assert again == recipe
     assert again.kl == KLPenalty(coefficient=0.1, estimator="k3", place="loss")
-    assert again.trackers == ("wandb",)
 
 
 def test_the_hash_depends_on_what_a_recipe_says_and_not_on_how():

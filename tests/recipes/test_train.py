@@ -187,3 +187,22 @@ def test_another_recipe_cannot_resume_a_run(folder, tmp_path):
         train(small(folder, steps=4), tmp_path / "run", resume=True)
     with pytest.raises(ScorecraftError, match="holds a run already"):
         train(small(folder, steps=2), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sampling": {"single-turn": {"group_size": 1, "max_new_tokens": 12}}}, {"reward": "equal"}]
+)
+def test_a_run_that_teaches_nothing_says_so_once(folder, tmp_path, capsys, changes):
+    if changes.get("reward") == "equal":
+        changes = {"reward": {"function": {"path": str(folder / "reward.py"), "function": "equal"}}}
+    train(small(folder, steps=3, **changes), tmp_path / "run")
+    said = capsys.readouterr().err
+    assert said.count("step 1 taught nothing: all rewards within a group are equal") == 1
+    assert said.count("taught nothing") == 1
+
+
+def test_a_resume_before_the_first_checkpoint_does_not_repeat_the_first_evaluation(folder, tmp_path):
+    store = RunStore.create(tmp_path / "run", small(folder).to_yaml(), {})
+    store.append_evaluation({"step": 0, "accuracy": 0.25})
+    train(small(folder), tmp_path / "run", resume=True)
+    assert [row["step"] for row in RunStore.open(tmp_path / "run").read_evaluations()] == [0, 3, 6]

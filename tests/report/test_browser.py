@@ -180,9 +180,9 @@ def test_the_keyboard_walks_through_rollouts_and_tokens(small_run, open_page):
     expect(page.locator(".token")).to_have_count(9)
     page.locator(".completion").focus()
     page.keyboard.press("ArrowRight")
-    assert "not sampled by the policy" in page.locator("#tip").inner_text()
+    expect(page.locator("#tip")).to_contain_text("not sampled by the policy")
     page.keyboard.press("ArrowRight")
-    assert page.locator("#tip dd").nth(0).inner_text() == "+ (2 of 9)"
+    expect(page.locator("#tip dd").nth(0)).to_have_text("+ (2 of 9)")
     assert page.locator("#tip").get_by_text("Advantage").count() == 1
     page.keyboard.press("Escape")
     assert not page.locator("#tip").is_visible()

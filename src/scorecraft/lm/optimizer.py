@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any, Literal
 
 import torch
@@ -22,9 +23,9 @@ class OptimizerPart(Part):
     warmup_steps: int = Field(0, ge=0)
     max_gradient_norm: float | None = Field(1.0, gt=0)
 
+    @abstractmethod
     def make(self, parameters: list[Tensor]) -> torch.optim.Optimizer:
         """Return the torch optimizer for these parameters."""
-        raise NotImplementedError
 
     def learning_rate(self, step: int, steps: int) -> float:
         """Return the learning rate of a step (from 0): linear warm-up, then the schedule down to 0 after the last."""

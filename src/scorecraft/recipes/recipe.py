@@ -129,7 +129,6 @@ class Recipe(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
     device: Annotated[str, Field(min_length=1)] = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
-    trackers: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], Field(strict=False)] = ()
 
     _built_in: ClassVar[tuple[str, ...]] = ("policy", "reward", *SINGLE_SLOTS)
 

@@ -55,6 +55,7 @@ class _Training:
     def __init__(self, recipe: Recipe, store: RunStore, display: TrainingDisplay, resume: bool) -> None:
         self.recipe, self.store, self.display = recipe, store, display
         self.began = time.monotonic()
+        self.warned = False
         found = store.load_checkpoint() if resume else None
         if found:
             self.policy = Policy.load(
@@ -76,12 +77,13 @@ class _Training:
         """Train to the last step; return what came out."""
         recipe = self.recipe
         self.display.start(recipe, self.store.directory, self.step, recipe.steps)
-        if self.step == 0:
+        if self.step == 0 and not self.store.read_evaluations():
             self._evaluate()
         metrics: dict[str, float] = {}
         while self.step < recipe.steps:
             metrics = self._one_step()
             self.display.step(metrics)
+            self._warn_if_idle(metrics)
             if distributed.rank() == 0:
                 self.store.append_metrics(metrics)
             last = self.step == recipe.steps
@@ -90,6 +92,20 @@ class _Training:
             if last or self.step % recipe.checkpoint.every == 0:
                 self._checkpoint()
         return self._summarize(metrics)
+
+    def _warn_if_idle(self, metrics: dict[str, float]) -> None:
+        """Say once, at the first such step, that a step taught nothing, and why."""
+        if self.warned or metrics["zero_advantage_groups"] < 1:
+            return
+        self.warned = True
+        shares = {name.removeprefix("zero/"): share for name, share in metrics.items() if name.startswith("zero/")}
+        reason = max(shares, key=lambda name: shares[name])
+        advice = {
+            "same-reward": "all rewards within a group are equal: take a group_size of 2 or more, another reward, or "
+            "problems that are neither too easy nor too hard",
+            "abstained": "no rollout got a valid reward: see the outcomes/ metrics",
+        }.get(reason, f"the reason for most rollouts is '{reason}'")
+        self.display.message(f"step {self.step} taught nothing: {advice}", "warning")
 
     def _one_step(self) -> dict[str, float]:
         recipe, began = self.recipe, time.monotonic()
@@ -112,6 +128,8 @@ class _Training:
         if self.step in (1, recipe.steps) or self.step % recipe.save_rollouts.every == 0:
             self._save_rollouts(batch, truth, returns, advantages, context)
         metrics: dict[str, float] = {"step": self.step, **step_metrics(batch, truth, advantages), **updated}
+        if "clipped_low" in metrics:
+            metrics["clip_fraction"] = metrics["clipped_low"] + metrics["clipped_high"]
         seconds = time.monotonic() - began
         metrics |= {"seconds": seconds, "sampling_seconds": sampled - began}
         metrics["tokens_per_second"] = metrics["tokens"] / seconds

@@ -2,6 +2,7 @@
 
 const MARGIN = { top: 8, right: 12, bottom: 22, left: 46 };
 const SMOOTH_WEIGHT = 0.85;
+const SMOOTH_FROM = 30; // fewer points (held-out evaluations) are shown as they are
 
 class Chart {
   // spec: title, help, format, height, gap (shade between the first two curves), curves: list of { label, tone,
@@ -124,7 +125,7 @@ class Chart {
       });
     }
     const raw = svg("path", { class: tone, d: this.path(curve.x, curve.y) });
-    if (!this.board.smooth) return [raw];
+    if (!this.board.smooth || curve.y.length < SMOOTH_FROM) return [raw];
     raw.classList.add("faint");
     return [raw, svg("path", { class: tone, d: this.path(curve.x, smoothed(curve.y, SMOOTH_WEIGHT)) })];
   }
@@ -132,7 +133,7 @@ class Chart {
   gapArea(curves) {
     const [upper, lower] = curves;
     if (!lower) return null;
-    const ease = (values) => (this.board.smooth ? smoothed(values, SMOOTH_WEIGHT) : values);
+    const ease = (values) => (this.board.smooth && values.length >= SMOOTH_FROM ? smoothed(values, SMOOTH_WEIGHT) : values);
     const [a, b] = [ease(upper.y), ease(lower.y)];
     const both = upper.x.map((_, index) => index).filter((index) => a[index] !== null && b[index] !== null && b[index] !== undefined);
     if (both.length < 2) return null;
@@ -216,7 +217,7 @@ class Board {
     const all = runs.flatMap((run) => [...(run.metrics.step || []), ...(run.evaluations.step || [])]);
     this.steps = [...new Set(all)].sort((a, b) => a - b);
     this.range = this.steps.length ? [this.steps[0], this.steps.at(-1)] : [0, 1];
-    this.smooth = this.steps.length >= 30;
+    this.smooth = this.steps.length >= SMOOTH_FROM;
   }
 
   add(spec) {
