@@ -35,7 +35,7 @@ def main() -> None:
     from scorecraft.lm.tunnel import tunnel_model, tunnel_tokenizer
     from scorecraft.problem import Problem
     from scorecraft.sampling.parts import SingleTurn
-    from scorecraft.tasks.chain_arithmetic import ChainArithmetic
+    from scorecraft.tasks.jsonl import JsonLines
 
     class Endless(Policy):
         """Never ends a completion, so that the count of tokens is known."""
@@ -47,7 +47,7 @@ def main() -> None:
     policy = Endless(tunnel_model(), tunnel_tokenizer(), "tunnel-tiny")
     problems = [Problem(f"{a}+{a + 7}-{a // 2}+3=?\n", "") for a in range(10, 10 + PROMPTS)]
     sampling = SingleTurn(group_size=ROLLOUTS // PROMPTS, max_new_tokens=TOKENS)
-    context = Context(ChainArithmetic(), torch.Generator().manual_seed(0), policy=policy)
+    context = Context(JsonLines(path="example"), torch.Generator().manual_seed(0), policy=policy)
     rollouts = sampling(policy, problems, context)
     prompt = int(rollouts.prompt_lengths[0])
     completion_keys = sum(prompt + t for t in range(TOKENS))

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
+
+# The gradient of a norm's weight is summed in this many parts, so that it does not depend on the threads.
+NORM_BLOCKS = 8
 
 
 def on_cpu_float32(*tensors: Tensor) -> bool:
@@ -78,18 +82,62 @@ def swiglu(gate: Float[Tensor, "token hidden"], up: Float[Tensor, "token hidden"
     return F.silu(gate) * up
 
 
+class _RMSNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        from scorecraft.lm.kernels import rms_norm_rows
+
+        out, scale = torch.empty(x.shape), torch.empty(len(x))
+        rms_norm_rows(x.detach().numpy(), weight.detach().numpy(), epsilon, out.numpy(), scale.numpy())
+        ctx.save_for_backward(x, weight, scale)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+        from scorecraft.lm.kernels import rms_norm_rows_backward
+
+        x, weight, scale = ctx.saved_tensors
+        grad_x, grad_weight = torch.empty(x.shape), torch.empty(NORM_BLOCKS, x.shape[1])
+        arrays = (x.detach(), weight.detach(), scale, grad.contiguous(), grad_x, grad_weight)
+        rms_norm_rows_backward(*(array.numpy() for array in arrays))
+        return grad_x, grad_weight.sum(0), None
+
+
 def rms_norm(
     x: Float[Tensor, "token width"], weight: Float[Tensor, " width"], epsilon: float
 ) -> Float[Tensor, "token width"]:
     """Return x / sqrt(mean(x^2) + epsilon) * weight, the mean taken in float32 as Llama does."""
-    if x.dtype == torch.float32:
-        return F.rms_norm(x, (x.shape[-1],), weight, epsilon)
+    if on_cpu_float32(x, weight):
+        return _RMSNorm.apply(x.contiguous(), weight, epsilon)  # type: ignore[no-any-return]
     return weight * F.rms_norm(x.float(), (x.shape[-1],), None, epsilon).to(x.dtype)
+
+
+class _Rotate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        ctx.save_for_backward(cosine, sine)
+        return _rotated(x.detach(), cosine, sine, 1.0)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        cosine, sine = ctx.saved_tensors
+        return _rotated(grad, cosine, sine, -1.0), None, None
+
+
+def _rotated(x: Tensor, cosine: Tensor, sine: Tensor, direction: float) -> Tensor:
+    from scorecraft.lm.kernels import rotate_rows
+
+    out = torch.empty(x.shape)
+    arrays = (x.contiguous().numpy(), cosine[:, 0].numpy(), sine[:, 0].numpy())
+    rotate_rows(*arrays, np.float32(direction), out.numpy())
+    return out
 
 
 def rotate(
     x: Float[Tensor, "token head width"], cosine: Float[Tensor, "token 1 half"], sine: Float[Tensor, "token 1 half"]
 ) -> Float[Tensor, "token head width"]:
     """Rotate the two halves of every head by the angle of the token's position."""
+    if on_cpu_float32(x, cosine, sine):
+        return _Rotate.apply(x, cosine, sine)  # type: ignore[no-any-return]
     first, second = x.chunk(2, dim=-1)
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from scorecraft.lm.fused import embed, rms_norm, rotate, swiglu
+from scorecraft.lm.fused import embed, on_cpu_float32, rms_norm, rotate, swiglu
+
+if TYPE_CHECKING:
+    from scorecraft.lm.compiled_decoding import CompiledStep
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
@@ -142,7 +145,7 @@ def forward(
 
 
 class DecodingState:
-    """Keys and values of the rows being decoded, in one preallocated block per layer.
+    """Keys and values of the rows being decoded, in one preallocated ``[row * head, width, column]`` block per layer.
 
     Prompts are left-padded to one width, so that every row writes its next key at the same column.
     """
@@ -150,12 +153,17 @@ class DecodingState:
     def __init__(self, weights: LlamaWeights, prompt_lengths: Tensor, prompt_width: int, capacity: int) -> None:
         self.weights = weights
         self.filled = prompt_width
-        shape = (len(prompt_lengths) * weights.kv_heads, prompt_width + capacity, weights.head_width)
+        shape = (len(prompt_lengths) * weights.kv_heads, weights.head_width, prompt_width + capacity)
         like = weights.embedding
         self.keys = [torch.empty(shape, dtype=like.dtype, device=like.device) for _ in weights.layers]
         self.values = [torch.empty(shape, dtype=like.dtype, device=like.device) for _ in weights.layers]
         self.pad = prompt_width - prompt_lengths
         self.padded = bool((self.pad > 0).any())
+        self.compiled: CompiledStep | None = None
+        if on_cpu_float32(like):
+            from scorecraft.lm.compiled_decoding import CompiledStep
+
+            self.compiled = CompiledStep(weights, len(prompt_lengths), prompt_width + capacity)
 
     def select(self, rows: Int64[Tensor, " row"]) -> None:
         """Keep only the given rows."""
@@ -164,7 +172,7 @@ class DecodingState:
         for cache in (self.keys, self.values):
             for layer, block in enumerate(cache):
                 kept = torch.empty((len(index), *block.shape[1:]), dtype=block.dtype, device=block.device)
-                torch.index_select(block[:, : self.filled], 0, index, out=kept[:, : self.filled])
+                kept[..., : self.filled] = block[..., : self.filled].index_select(0, index)
                 cache[layer] = kept
         self.pad = self.pad[rows]
         self.padded = bool((self.pad > 0).any())
@@ -173,6 +181,8 @@ class DecodingState:
         """Append one token to every row; return its hidden state."""
         column = self.filled
         self.filled += 1
+        if self.compiled:
+            return self.compiled(tokens, self.keys, self.values, self.pad.numpy(), column)
         hidden_keys = None
         if self.padded:
             columns = torch.arange(self.filled, device=tokens.device)
@@ -181,14 +191,14 @@ class DecodingState:
         scale = width**-0.5
 
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            self.keys[layer][:, column] = key.reshape(rows * kv, width)
-            self.values[layer][:, column] = value.reshape(rows * kv, width)
-            keys, values = self.keys[layer][:, : self.filled], self.values[layer][:, : self.filled]
+            self.keys[layer][:, :, column] = key.reshape(rows * kv, width)
+            self.values[layer][:, :, column] = value.reshape(rows * kv, width)
+            keys, values = self.keys[layer][..., : self.filled], self.values[layer][..., : self.filled]
             # The heads that share a key are rows of one small product, so keys are never repeated.
-            scores = torch.bmm(query.reshape(rows * kv, -1, width) * scale, keys.transpose(1, 2))
+            scores = torch.bmm(query.reshape(rows * kv, -1, width) * scale, keys)
             if hidden_keys is not None:
                 scores.masked_fill_(hidden_keys, float("-inf"))
-            return torch.bmm(scores.softmax(-1), values).view(rows, -1)
+            return torch.bmm(scores.softmax(-1), values.transpose(1, 2)).reshape(rows, -1)
 
         return forward(self.weights, tokens, column - self.pad, attend)
 
@@ -220,7 +230,7 @@ def prefill(
     def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         q, k, v = (x.view(count, width, -1, weights.head_width).transpose(1, 2) for x in (query, key, value))
         for cache, block in ((state.keys[layer], k), (state.values[layer], v)):
-            torch.index_select(block.reshape(count * kv, width, -1), 0, index, out=cache[:, :width])
+            cache[..., :width] = block.reshape(count * kv, width, -1).transpose(1, 2)[index]
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=visible, enable_gqa=kv != weights.heads)
         return mixed.transpose(1, 2).reshape(count * width, -1)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from scorecraft.errors import ScorecraftError, nearest
+from scorecraft.lm.memory import reuse_freed_memory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -42,7 +43,9 @@ class Policy:
                     "set one of them in its tokenizer_config.json"
                 )
             self.tokenizer.pad_token = self.tokenizer.eos_token
+        reuse_freed_memory()
         self.model.eval()
+        self._token_texts: dict[int, str] = {}
 
     @classmethod
     def load(
@@ -145,6 +148,12 @@ class Policy:
 
     def token_text(self, token: int) -> str:
         """Return one token as text for display, special tokens by their name, parts of a character as stored."""
+        known = self._token_texts.get(token)
+        if known is None:
+            known = self._token_texts[token] = self._token_text(token)
+        return known
+
+    def _token_text(self, token: int) -> str:
         text = str(self.tokenizer.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False))
         return text if text and "\ufffd" not in text else str(self.tokenizer.convert_ids_to_tokens(token))
 
