@@ -25,8 +25,8 @@ def test_the_default_recipe_is_the_one_of_the_design():
     ]  # fmt: skip
     assert list(recipe.reward) == ["correct"]
     assert recipe.sampling.group_size == 8
-    assert recipe.resolved()["optimizer"]["adamw"]["lr"] == 1e-4
-    assert (recipe.steps, recipe.prompts_per_step, recipe.seed, recipe.device) == (150, 16, 0, "cpu")
+    assert recipe.resolved()["optimizer"]["adamw"]["lr"] == 2e-4
+    assert (recipe.steps, recipe.prompts_per_step, recipe.seed, recipe.device) == (300, 16, 0, "cpu")
     assert recipe.kl is None
     assert recipe.evaluate == Evaluation(every=50, problems=256, samples=1, k=(1,), temperature=1.0)
 
@@ -112,7 +112,7 @@ def test_a_resolved_recipe_holds_every_default_and_reads_back_equal():
 
 
 def test_the_hash_depends_on_what_a_recipe_says_and_not_on_how():
-    assert Recipe().hash == Recipe(task={"chain-arithmetic": {}}, steps=150).hash
+    assert Recipe().hash == Recipe(task={"chain-arithmetic": {}}, steps=300).hash
     assert Recipe().hash != Recipe(steps=151).hash
     assert Recipe(reward={"correct": {}, "format": {}}).hash != Recipe(reward={"format": {}, "correct": {}}).hash
     assert len(Recipe().hash) == 16

@@ -206,3 +206,20 @@ def test_a_resume_before_the_first_checkpoint_does_not_repeat_the_first_evaluati
     store.append_evaluation({"step": 0, "accuracy": 0.25})
     train(small(folder), tmp_path / "run", resume=True)
     assert [row["step"] for row in RunStore.open(tmp_path / "run").read_evaluations()] == [0, 3, 6]
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "said"),
+    [
+        ("", {}, "no"),
+        ('{"question": "1+1", "answer": "2"}\n{"question": \n', {}, ":2"),
+        ('{"question": "' + "1+" * 600 + '1", "answer": "1"}\n', {}, "does not fit"),
+    ],
+)
+def test_a_mistake_in_data_or_prompts_leaves_no_run_behind(folder, tmp_path, rows, changes, said):
+    path = tmp_path / "data.jsonl"
+    path.write_text(rows, encoding="utf-8")
+    recipe = small(folder, task={"jsonl": {"path": str(path)}}, **changes)
+    with pytest.raises(ScorecraftError, match=said):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -9,8 +9,11 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from scorecraft.context import Context
 from scorecraft.errors import ScorecraftError
 from scorecraft.lm import distributed
+from scorecraft.lm.generate import check_prompts
+from scorecraft.lm.policy import Policy
 from scorecraft.objectives.kl import kl_penalty
 from scorecraft.problem import Verdict
 from scorecraft.rewards.combine import combine
@@ -18,11 +21,12 @@ from scorecraft.rollouts import Rollouts
 from scorecraft.scores import RewardTable, Scores
 
 if TYPE_CHECKING:
-    from scorecraft.context import Context
     from scorecraft.recipes.recipe import Recipe
 
 # Rewards that differ by less are called equal: far above float32 rounding of a sum of parts, far below any reward.
 SAME_REWARD = 1e-6
+# So many prompts are looked at before a run begins.
+FIRST_PROMPTS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,14 @@ class Batch:
     rewards: RewardTable
     position: int
     filtered: int = 0
+
+
+def check_first_prompts(policy: Policy, recipe: Recipe) -> None:
+    """Raise `ScorecraftError` if the first problems cannot be read, or a prompt leaves no room in the context."""
+    count = min(recipe.steps * recipe.prompts_per_step, FIRST_PROMPTS)
+    problems = recipe.task.problems("train", 0, count)
+    prompts = recipe.sampling.prompts(policy, problems)
+    check_prompts(policy, prompts, recipe.sampling.settings(Context(recipe.task, torch.Generator(), policy=policy)))
 
 
 def score(recipe: Recipe, rollouts: Rollouts, context: Context) -> RewardTable:

@@ -117,7 +117,7 @@ class Recipe(BaseModel):
     advantage: Advantage
     objective: Objective
     optimizer: OptimizerPart
-    steps: Positive = 150
+    steps: Positive = 300
     prompts_per_step: Positive = 16
     epochs: Positive = 1
     minibatches: Positive = 1

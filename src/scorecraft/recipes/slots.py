@@ -25,7 +25,7 @@ DEFAULT_PARTS: dict[str, Any] = {
     "credit": "outcome",
     "advantage": "group-standardized",
     "objective": "clipped-surrogate",
-    "optimizer": {"adamw": {"lr": 1.0e-4}},
+    "optimizer": {"adamw": {"lr": 2.0e-4, "schedule": "linear"}},
 }
 SINGLE_SLOTS = tuple(slot for slot in DEFAULT_PARTS if slot not in ("policy", "reward"))
 

@@ -21,7 +21,7 @@ from scorecraft.lm import distributed
 from scorecraft.lm.optimizer import Optimizer
 from scorecraft.lm.policy import Policy, resolve_policy
 from scorecraft.lm.update import UpdateSettings, reference_logprobs, update
-from scorecraft.recipes.collect import collect, penalize, verdicts
+from scorecraft.recipes.collect import check_first_prompts, collect, penalize, verdicts
 from scorecraft.recipes.display import QuietDisplay, TrainingDisplay, TrainingSummary
 from scorecraft.recipes.evaluate import evaluate
 from scorecraft.recipes.measure import rollout_columns, step_metrics
@@ -42,27 +42,31 @@ def train(
     """
     with distributed.workers(recipe.device), display or QuietDisplay() as shown:
         leads = distributed.rank() == 0
+        # Mistakes in data, prompts or policy are told before there is a directory.
+        first = None if resume else _first_policy(recipe, shown)
+        if first:
+            check_first_prompts(first, recipe)
         # The first worker writes the run; the others wait until it is there, and only read.
         store = _open_store(recipe, Path(directory), resume) if leads else RunStore(Path(directory))
         with store.lock() if leads else nullcontext():
             distributed.wait()
-            return _Training(recipe, store, shown, resume).run()
+            return _Training(recipe, store, shown, first).run()
 
 
 class _Training:
     """The state of one run while it runs."""
 
-    def __init__(self, recipe: Recipe, store: RunStore, display: TrainingDisplay, resume: bool) -> None:
+    def __init__(self, recipe: Recipe, store: RunStore, display: TrainingDisplay, first: Policy | None) -> None:
         self.recipe, self.store, self.display = recipe, store, display
         self.began = time.monotonic()
         self.warned = False
-        found = store.load_checkpoint() if resume else None
+        found = None if first else store.load_checkpoint()
         if found:
             self.policy = Policy.load(
                 found[1] / "policy", name=recipe.policy.name, device=recipe.device, dtype=recipe.dtype
             )
         else:
-            self.policy = self._first_policy()
+            self.policy = first or _first_policy(recipe, display)
         self.reference = self._reference(resumed=bool(found))
         self.optimizer = Optimizer(recipe.optimizer, self.policy.model, recipe.steps)
         self.generator = torch.Generator().manual_seed(recipe.seed)
@@ -149,17 +153,10 @@ class _Training:
             return settings
         return replace(settings, kl_coefficient=kl.coefficient, kl_estimator=kl.estimator)
 
-    def _first_policy(self) -> Policy:
-        recipe = self.recipe
-        return resolve_policy(
-            recipe.policy.name, recipe.policy.options, recipe.task, device=recipe.device, dtype=recipe.dtype,
-            progress=self.display.phase,
-        )  # fmt: skip
-
     def _reference(self, *, resumed: bool) -> Policy | None:
         if self.recipe.kl is None:
             return None
-        start = self._first_policy() if resumed else self.policy
+        start = _first_policy(self.recipe, self.display) if resumed else self.policy
         frozen = copy.deepcopy(start.model).requires_grad_(False)
         return Policy(frozen, self.policy.tokenizer, f"{self.policy.name} (reference)")
 
@@ -212,6 +209,13 @@ class _Training:
         )
         self.display.finish(summary)
         return summary
+
+
+def _first_policy(recipe: Recipe, display: TrainingDisplay) -> Policy:
+    return resolve_policy(
+        recipe.policy.name, recipe.policy.options, recipe.task, device=recipe.device, dtype=recipe.dtype,
+        progress=display.phase,
+    )  # fmt: skip
 
 
 def _open_store(recipe: Recipe, directory: Path, resume: bool) -> RunStore:

@@ -47,6 +47,10 @@ class Sampling(Part):
         del context
         return SamplingSettings(self.max_new_tokens, self.temperature, self.top_k, self.top_p)
 
+    def prompts(self, policy: Policy, problems: Sequence[Problem]) -> list[list[int]]:
+        """Return the tokens of each problem's prompt, in the chat template where there is one to use."""
+        return [policy.encode_prompt(p.prompt, system=self.system, chat=self.chat) for p in problems]
+
     def react(
         self, policy: Policy, problems: Sequence[Problem], notes: list[dict[str, Any]], context: Context
     ) -> React:
@@ -65,7 +69,7 @@ class Sampling(Part):
         """Draw ``group_size`` completions of every problem."""
         if not problems:
             raise ScorecraftError("sampling: no problems were given, expected at least one")
-        prompts = [policy.encode_prompt(p.prompt, system=self.system, chat=self.chat) for p in problems]
+        prompts = self.prompts(policy, problems)
         group = torch.arange(len(problems)).repeat_interleave(self.group_size)
         problem_of = [problems[index] for index in group.tolist()]
         notes: list[dict[str, Any]] = [{} for _ in problem_of]
