@@ -1,0 +1,1 @@
+"""Are the probabilities right: scoring rules, calibration errors, rates at k."""

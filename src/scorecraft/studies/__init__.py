@@ -1,0 +1,1 @@
+"""Every paper's claim, re-run against its own baseline."""
