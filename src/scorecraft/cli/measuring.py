@@ -54,8 +54,8 @@ def evaluate(
     from scorecraft.recipes import evaluate as measuring
     from scorecraft.runs.files import json_text
 
-    policy, held_task, sampling = measuring.load_policy_and_task(source, task_yaml(task))
     with phase_bar(show=not json) as progress:
+        policy, held_task, sampling = measuring.load_policy_and_task(source, task_yaml(task), progress)
         metrics = measuring.evaluate(
             policy,
             held_task,
@@ -117,10 +117,12 @@ def generate(
     scorecraft generate smollm2-135m --task reasoning-gym --count 1
     """
     from scorecraft.cli.completions import OwnPrompt, print_completions
+    from scorecraft.cli.display import phase_bar
     from scorecraft.problem import Problem
     from scorecraft.recipes.evaluate import load_policy_and_task
 
-    policy, held_task, sampling = load_policy_and_task(source, task_yaml(task))
+    with phase_bar() as progress:
+        policy, held_task, sampling = load_policy_and_task(source, task_yaml(task), progress)
     settings: dict[str, Any] = {"group_size": samples, "filter_groups": "none"}
     if temperature is not None:
         settings["temperature"] = temperature

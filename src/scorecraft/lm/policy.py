@@ -11,6 +11,7 @@ import torch
 
 from scorecraft.errors import ScorecraftError, nearest
 from scorecraft.lm.memory import reuse_freed_memory
+from scorecraft.lm.threads import match_compiled_loops
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -44,6 +45,7 @@ class Policy:
                 )
             self.tokenizer.pad_token = self.tokenizer.eos_token
         reuse_freed_memory()
+        match_compiled_loops()
         self.model.eval()
         self._token_texts: dict[int, str] = {}
 

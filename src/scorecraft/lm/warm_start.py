@@ -16,8 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
@@ -31,6 +29,7 @@ from scorecraft.lm.cache import Progress, cache_folder, written_aside
 from scorecraft.lm.competence import completion_limit, sampled_accuracy
 from scorecraft.lm.policy import Policy
 from scorecraft.lm.supervised import SupervisedSettings, SupervisedTrainer, shuffled_batches, trace_example
+from scorecraft.lm.threads import fixed_threads
 from scorecraft.lm.tunnel import tunnel_model, tunnel_tokenizer
 from scorecraft.tasks.alphabet import ALPHABET
 
@@ -262,17 +261,6 @@ def _reseeded(task: TunnelTask, settings: WarmStart) -> TunnelTask:
 def _untrained(settings: WarmStart) -> Policy:
     model = tunnel_model(settings.layers, settings.width, settings.heads, seed=settings.seed)
     return Policy(model, tunnel_tokenizer(), "tunnel-tiny")
-
-
-@contextmanager
-def fixed_threads(threads: int) -> Iterator[None]:
-    """Compute with this number of threads inside the block, and with the earlier number after it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from scorecraft.stats.intervals import bootstrap_interval, wilson_interval
 from scorecraft.stats.pass_at_k import pass_at_k
 
 if TYPE_CHECKING:
+    from scorecraft.lm.cache import Progress
     from scorecraft.sampling.sampling import Sampling
     from scorecraft.tasks.task import Task
 
@@ -76,10 +77,13 @@ def evaluate(
     return result
 
 
-def load_policy_and_task(source: str, task: str | None = None) -> tuple[Policy, Task, Sampling]:
+def load_policy_and_task(
+    source: str, task: str | None = None, progress: Progress | None = None
+) -> tuple[Policy, Task, Sampling]:
     """Return policy, task and sampling of a run's directory (its newest checkpoint), or of a policy by name.
 
     ``task`` is a part's name or its YAML; without it a run brings its own, and a policy gets the default task.
+    ``progress`` is told how far a warm start or a conversion is.
     """
     from scorecraft.recipes.recipe import Recipe
     from scorecraft.recipes.yaml_source import read
@@ -89,7 +93,7 @@ def load_policy_and_task(source: str, task: str | None = None) -> tuple[Policy, 
     folder = Path(source)
     if not is_run(folder):
         recipe = Recipe.from_source(read(text))
-        policy = resolve_policy(source, {}, recipe.task, device=recipe.device, dtype=recipe.dtype)
+        policy = resolve_policy(source, {}, recipe.task, device=recipe.device, dtype=recipe.dtype, progress=progress)
         return policy, recipe.task, recipe.sampling
     store = RunStore.open(folder)
     recipe = Recipe.from_yaml(store.recipe_yaml)

@@ -96,8 +96,9 @@ class Recipe(BaseModel):
     """One training run: its parts, its sizes and its seed; everything left out takes the default recipe's value.
 
     The slots ``task``, ``sampling``, ``credit``, ``advantage``, ``objective`` and ``optimizer`` take a part's name,
-    ``{name: options}`` or a built part; ``reward`` takes a mapping of such, in the order in which they are logged;
-    ``policy`` takes a name or folder, or ``{name: options}``.
+    ``{name: options}`` or a built part; ``reward`` takes a mapping of such, in the order in which they are logged
+    (``{strict: {part: format}}`` gives a reward a name of its own); ``policy`` takes a name or folder, or
+    ``{name: options}``.
 
     steps: optimizer phases, each on fresh rollouts. prompts_per_step: problems sampled in each.
     epochs: passes over the rollouts of one step. minibatches: optimizer steps in each pass.
@@ -185,7 +186,7 @@ class Recipe(BaseModel):
             if isinstance(value, PolicySpec):
                 data[key] = {value.name: dict(value.options)} if value.options else value.name
             elif isinstance(value, Mapping):
-                data[key] = {name: part.model_dump(mode="json") for name, part in value.items()}
+                data[key] = {name: _named(name, part) for name, part in value.items()}
             elif isinstance(value, Part):
                 data[key] = {value.name: value.model_dump(mode="json")}
             elif isinstance(value, BaseModel):
@@ -202,6 +203,11 @@ class Recipe(BaseModel):
     def hash(self) -> str:
         """A stable hash (16 hexadecimal digits) of the resolved recipe: equal recipes have equal hashes."""
         return hashlib.sha256(self.to_yaml().encode()).hexdigest()[:16]
+
+
+def _named(name: str, part: Part) -> dict[str, Any]:
+    options = part.model_dump(mode="json")
+    return options if name == part.name else {"part": part.name, **options}
 
 
 def _policy(value: Any) -> tuple[PolicySpec | None, list[Mistake]]:

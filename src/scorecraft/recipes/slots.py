@@ -58,7 +58,11 @@ def build_part(slot: str, value: Any) -> tuple[Part | None, list[Mistake]]:
 
 
 def build_rewards(value: Any) -> tuple[dict[str, Part], list[Mistake]]:
-    """Build the rewards of a recipe, in their order, from a name, a mapping of names to options, or one part."""
+    """Build the rewards of a recipe, in their order, from a name, a mapping of names to options, or one part.
+
+    The key of a reward is its part's name, or any name where the options say which part is meant under ``part``;
+    so a recipe can hold the same part twice.
+    """
     if isinstance(value, Part):
         value = {value.name: value}
     if isinstance(value, str):
@@ -70,15 +74,22 @@ def build_rewards(value: Any) -> tuple[dict[str, Part], list[Mistake]]:
     mistakes: list[Mistake] = []
     for name, options in value.items():
         try:
-            reward = _build("reward", options if isinstance(options, Part) else {name: options}, ("reward",))
-            if reward.name != name:
-                raise _SlotError(
-                    Mistake(("reward", name), f"expected the reward's own name '{reward.name}' as its key")
-                )
-            built[name] = reward
+            built[name] = _build_reward(name, options)
         except _SlotError as wrong:
             mistakes += wrong.mistakes
     return built, mistakes
+
+
+def _build_reward(name: str, options: Any) -> Part:
+    path = ("reward", name)
+    if isinstance(options, Part):
+        return _build("reward", options, path)
+    if not isinstance(options, Mapping) or "part" not in options:
+        return _build("reward", {name: options}, ("reward",))
+    if not isinstance(options["part"], str):
+        raise _SlotError(Mistake((*path, "part"), f"expected the name of a reward, got {shown(options['part'])}"))
+    part = _find("reward", options["part"], (*path, "part"))
+    return _validate(part, {key: value for key, value in options.items() if key != "part"}, path)
 
 
 def build_section(key: str, model: type[BaseModel], value: Any) -> tuple[BaseModel | None, list[Mistake]]:

@@ -18,6 +18,7 @@ import torch
 from scorecraft.context import Context
 from scorecraft.errors import ScorecraftError
 from scorecraft.lm import distributed
+from scorecraft.lm.compiling import compile_loops
 from scorecraft.lm.optimizer import Optimizer
 from scorecraft.lm.policy import Policy, resolve_policy
 from scorecraft.lm.update import UpdateSettings, reference_logprobs, update
@@ -26,6 +27,7 @@ from scorecraft.recipes.display import QuietDisplay, TrainingDisplay, TrainingSu
 from scorecraft.recipes.evaluate import evaluate
 from scorecraft.recipes.measure import rollout_columns, step_metrics
 from scorecraft.recipes.recipe import Recipe
+from scorecraft.recipes.room import shortcomings
 from scorecraft.recipes.state import restore_state, save_state
 from scorecraft.report.page import write_report
 from scorecraft.runs.store import RunStore
@@ -46,6 +48,8 @@ def train(
         first = None if resume else _first_policy(recipe, shown)
         if first:
             check_first_prompts(first, recipe)
+            for text in shortcomings(first, recipe):
+                shown.message(text, "warning")
         # The first worker writes the run; the others wait until it is there, and only read.
         store = _open_store(recipe, Path(directory), resume) if leads else RunStore(Path(directory))
         with store.lock() if leads else nullcontext():
@@ -212,10 +216,12 @@ class _Training:
 
 
 def _first_policy(recipe: Recipe, display: TrainingDisplay) -> Policy:
-    return resolve_policy(
+    policy = resolve_policy(
         recipe.policy.name, recipe.policy.options, recipe.task, device=recipe.device, dtype=recipe.dtype,
         progress=display.phase,
     )  # fmt: skip
+    compile_loops(policy, display.phase)
+    return policy
 
 
 def _open_store(recipe: Recipe, directory: Path, resume: bool) -> RunStore:

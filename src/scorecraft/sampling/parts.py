@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -33,6 +33,7 @@ class TwoTurn(Sampling):
     """A first answer, the task's follow-up, and a second answer; the follow-up is masked out."""
 
     turns: int = Field(2, ge=2)
+    asks_follow_ups: ClassVar[bool] = True
 
     def react(
         self, policy: Policy, problems: Sequence[Problem], notes: list[dict[str, Any]], context: Context
@@ -59,6 +60,7 @@ class Tools(Sampling):
     """Tool calls are answered in place by the task's tool; what it says is masked out."""
 
     max_calls: int = Field(8, ge=1)
+    answers_tool_calls: ClassVar[bool] = True
 
     def settings(self, context: Context) -> SamplingSettings:
         """Return the settings with the end of a tool call as stop string."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -35,6 +35,10 @@ class Sampling(Part):
     system: str | None = None
     filter_groups: Literal["none", "skip", "resample"] = "none"
     resample_rounds: int = Field(4, ge=1)
+
+    # What happens when a rollout ends a tool call, or its first turn.
+    answers_tool_calls: ClassVar[bool] = False
+    asks_follow_ups: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _group_of_one_cannot_be_filtered(self) -> Sampling:

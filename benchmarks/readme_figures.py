@@ -1,0 +1,77 @@
+"""What do the results say that the README repeats? Writes the part of README.md between its two markers.
+
+    python benchmarks/readme_figures.py            write it
+    python benchmarks/readme_figures.py --check    exit with 1 where it is not what the results say
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from measuring import RESULTS
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+SIZES = {
+    "tiny": "`tunnel-tiny`, 128 completions of 48 tokens",
+    "vocabulary": "the same with SmolLM2's vocabulary of 49,152",
+    "smollm2": "`smollm2-135m`, 16 completions of 48 tokens",
+}
+
+
+def result(name: str) -> dict[str, Any]:
+    """Return a committed result."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def figures() -> str:
+    """Return the README's figures as Markdown."""
+    trained, against, peak = (result(name) for name in ("default_training", "against_trl", "against_matmul_peak"))
+    seeds = list(trained["seeds"].values())
+    machine = against["environment"]["machine"]
+    lines = [
+        f"Measured on {machine['cores']} cores ({machine['processor']}), without a GPU; the files are in "
+        "[benchmarks/results](benchmarks/results), the commands in each benchmark's first lines.",
+        "",
+        f"- The default training takes {span([s['seconds'] for s in seeds], '{:.0f}')} s and raises held-out accuracy "
+        f"by {span([100 * s['gain'] for s in seeds], '{:.0f}')} points (seeds {', '.join(trained['seeds'])}).",
+        f"- Of this machine's matrix-product rate, training reaches {peak['training']['share']:.0%} and generation "
+        f"{peak['generation']['share']:.0%}.",
+        "",
+        f"| one GRPO step, against TRL {against['environment']['packages']['trl']} | times as fast | of its memory |",
+        "|---|---|---|",
+    ]
+    for name, label in SIZES.items():
+        found = against["settings"][name]
+        lines.append(f"| {label} | {found['speed_ratio']:.2f} | {found['memory_ratio']:.0%} |")
+    return "\n".join(lines)
+
+
+def span(values: list[float], form: str) -> str:
+    """Return the least and the most of some values."""
+    low, high = form.format(min(values)), form.format(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def with_figures(text: str) -> str:
+    """Return the README's text with its figures renewed."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{figures()}\n{END}{after}"
+
+
+def main() -> None:
+    """Write the figures, or check them."""
+    text = README.read_text(encoding="utf-8")
+    new = with_figures(text)
+    if "--check" not in sys.argv[1:]:
+        README.write_text(new, encoding="utf-8")
+    elif new != text:
+        sys.exit("README.md does not say what the results say; run: python benchmarks/readme_figures.py")
+
+
+if __name__ == "__main__":
+    main()
