@@ -11,18 +11,27 @@ THREADS := $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)))"
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-# The marker is written last, so an interrupted installation is simply done again.
+# A package that was being written when an installation was interrupted counts as installed to pip, and is not whole;
+# so after an interruption the environment is made anew.
+INSTALLING := $(VENV)/.installing
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("scorecraft needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@if [ -e $(INSTALLING) ]; then echo "the last installation was interrupted; starting over"; rm -rf $(VENV); fi
 	$(PYTHON) -m venv $(VENV)
+	touch $(INSTALLING)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[lm]'
 	touch $@
+	rm $(INSTALLING)
 
 $(DEV_READY): $(READY)
+	@if [ -e $(INSTALLING) ]; then rm -f $(READY); $(MAKE) $(READY); fi
+	touch $(INSTALLING)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable '.[lm,smollm2,reasoning-gym]'
 	touch $@
+	rm $(INSTALLING)
 
 demo: $(READY)  ## train the default recipe and write its report
 	$(BIN)/scorecraft train default --run runs/demo-$$(date +%Y%m%d-%H%M%S)
@@ -32,10 +41,12 @@ test: $(DEV_READY)  ## lint, types, import rules and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+	$(BIN)/python benchmarks/readme_figures.py --check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(THREADS) --dist loadfile
 
 bench: $(DEV_READY)  ## run every benchmark, one after the other; results go to benchmarks/results
-	@for file in benchmarks/*.py; do case $$file in *measuring.py) ;; *) echo "== $$file"; $(BIN)/python $$file || exit 1;; esac; done
+	@for file in benchmarks/*.py; do case $$file in *measuring.py|*readme_figures.py) ;; *) echo "== $$file"; $(BIN)/python $$file || exit 1;; esac; done
+	$(BIN)/python benchmarks/readme_figures.py
 
 clean:  ## remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

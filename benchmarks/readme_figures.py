@@ -1,7 +1,7 @@
 """What do the results say that the README repeats? Writes the part of README.md between its two markers.
 
-    python benchmarks/readme_figures.py            write it
-    python benchmarks/readme_figures.py --check    exit with 1 where it is not what the results say
+python benchmarks/readme_figures.py            write it
+python benchmarks/readme_figures.py --check    exit with 1 where it is not what the results say
 """
 
 from __future__ import annotations

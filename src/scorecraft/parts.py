@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from scorecraft.errors import ScorecraftError, nearest
+from scorecraft.traits import Traits
 
 ENTRY_POINT_GROUP = "scorecraft.parts"
 
@@ -37,6 +38,10 @@ class Part(BaseModel):
 
     slot: ClassVar[str] = ""
     name: ClassVar[str] = ""
+
+    def traits(self) -> Traits:
+        """Return what `scorecraft lint` must know: what this part's effect rests on, and what it does to the signal."""
+        return Traits()
 
     def state(self) -> dict[str, Any]:
         """Return what must be saved for an exact resume (JSON values and tensors); empty if stateless."""

@@ -171,3 +171,16 @@ def test_new_copies_a_ready_recipe_and_overwrites_nothing(runner, tmp_path, monk
 def test_every_command_teaches_with_an_example(runner):
     for command in ("train", "eval", "generate", "report", "tasks", "parts", "new"):
         assert f"  scorecraft {command}" in runner.invoke(app, [command, "--help"]).output
+
+
+def test_lint_tells_what_does_not_go_together_with_its_source(runner):
+    clean = runner.invoke(app, ["lint", "default"])
+    assert clean.exit_code == 0
+    assert "survive one another" in clean.output
+    found = runner.invoke(app, ["lint", "hacked"])
+    assert found.exit_code == 1
+    assert "source: Stop Summation, 2025" in found.output
+    data = json.loads(runner.invoke(app, ["lint", "default", "sampling.group_size=1", "--json"]).output)
+    assert [(finding["kind"], finding["where"]) for finding in data] == [
+        ("missing", ["advantage 'group-standardized'"])
+    ]

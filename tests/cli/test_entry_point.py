@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -53,3 +54,16 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path, tiny_arguments):
     done = scorecraft("train", *tiny_arguments, reward, "--run", "here", cwd=tmp_path)
     assert done.returncode == 130, done.stderr
     assert done.stderr == "stopped; go on with: scorecraft train --run here --resume\n"
+
+
+def test_a_library_that_is_only_partly_installed_is_named(tmp_path):
+    broken = tmp_path / "torch"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("from torch import _missing_half\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "scorecraft.cli.main", "train", "steps=1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert "'torch' is installed but cannot be imported" in done.stderr
+    assert "--force-reinstall" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,7 +1,8 @@
-"""`scorecraft tasks`, `parts`, `new` and `report`: what there is, where to start, what came out."""
+"""`scorecraft tasks`, `parts`, `new`, `lint` and `report`: what there is, where to start, what came out."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
@@ -201,6 +202,42 @@ def new(
     except OSError as error:
         raise ScorecraftError(f"{target}: cannot be written ({error.strerror})") from None
     console.print(clean(f"wrote {target}; run it with: scorecraft train {target}"), soft_wrap=True)
+
+
+def lint(
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="RECIPE [KEY=VALUE...]", help="A ready recipe or a file, then overrides.")
+    ],
+    json: Json = False,
+) -> None:
+    """Check whether a recipe's parts survive one another; exit code 1 where they do not.
+
+    Types and names are checked too. What it says is a warning: every training says it again, and goes on.
+
+    \b
+    scorecraft lint mine.yaml
+    scorecraft lint default sampling.group_size=1
+    scorecraft lint hacked --json
+    """
+    from scorecraft.cli.training import split_arguments
+    from scorecraft.recipes.lint import lint as check
+    from scorecraft.recipes.ready import load_recipe
+    from scorecraft.runs.files import json_text
+
+    name, overrides = split_arguments(arguments)
+    findings = check(load_recipe(name or "default", overrides))
+    console = output()
+    if json:
+        print(json_text([asdict(finding) for finding in findings], indent=1))
+    elif not findings:
+        console.print(clean(f"{name or 'default'}: nothing found; the parts survive one another"))
+    for finding in () if json else findings:
+        console.print(plain(" and ".join(finding.where), "bold yellow"), soft_wrap=True)
+        console.print(plain(f"  {finding.text}"))
+        for source in finding.sources:
+            console.print(plain(f"  source: {source}", "dim"))
+    if findings:
+        raise typer.Exit(1)
 
 
 def report(

@@ -53,6 +53,7 @@ for _name, _command, _short in (
     ("report", listing.report, "Write the page on one or several runs."),
     ("tasks", listing.tasks, "List the tasks, with examples."),
     ("parts", listing.parts, "List what can stand in a recipe."),
+    ("lint", listing.lint, "Check whether a recipe's parts survive one another."),
     ("new", listing.new, "Copy a ready recipe to start from."),
 ):
     app.command(_name, short_help=_short)(_stoppable(_command))
@@ -92,6 +93,23 @@ def run(arguments: list[str] | None = None) -> None:
             raise
         errors().print(plain(f"error: {error}", "red"), soft_wrap=True)
         sys.exit(USER_ERROR)
+    except ImportError as error:
+        if debug or (error.name or "").startswith("scorecraft"):
+            raise
+        errors().print(plain(f"error: {_incomplete(error)}", "red"), soft_wrap=True)
+        sys.exit(USER_ERROR)
+
+
+def _incomplete(error: ImportError) -> str:
+    """Say what to install after a library could not be imported: it is absent, or only partly there."""
+    package = (error.name or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and error.name == package:
+        return f"'{package}' is not installed: pip install 'scorecraft[lm]'"
+    what = f"'{package}'" if package else "a library"
+    return (
+        f"{what} is installed but cannot be imported ({error}): the installation may have been interrupted; "
+        f"pip install --force-reinstall --no-deps {package or 'scorecraft'}"
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,14 @@ def match_compiled_loops() -> None:
     """Let the compiled loops use as many threads as torch does (its setting, or ``OMP_NUM_THREADS``)."""
     import numba
 
-    numba.set_num_threads(max(1, min(torch.get_num_threads(), int(numba.config.NUMBA_NUM_THREADS))))
+    numba.set_num_threads(max(1, min(torch.get_num_threads(), _most())))
+
+
+def _most() -> int:
+    """The number that numba was started with, which it cannot exceed."""
+    from numba.core import config
+
+    return int(vars(config)["NUMBA_NUM_THREADS"])
 
 
 @contextmanager

@@ -27,6 +27,27 @@ from scorecraft.objectives.reinforce import reinforce
 from scorecraft.parts import register
 from scorecraft.rollouts import Rollouts
 from scorecraft.scores import RewardTable
+from scorecraft.traits import Note, Trait, Traits
+
+_BASELINE = Note(
+    Trait.WHOLE_RETURN,
+    "its baseline is a mean of total rewards, and the credit part's returns are not the total at every token, so "
+    "tokens are pushed up or down by where they stand; take advantage 'none', or credit 'outcome' without a discount",
+)
+_STANDARDIZED = Note(
+    Trait.MAGNITUDE,
+    "dividing by the group's standard deviation brings every group to one size: where nothing else differs in a group, "
+    "the smallest difference counts like the largest; take advantage 'group-mean' or 'leave-one-out'",
+    "Dr. GRPO, 2025, arXiv 2503.20783",
+)
+
+
+def _compares(singleton: Singleton) -> Traits:
+    """Return what a baseline from the rest of the group needs."""
+    if singleton == "raw":
+        return Traits(needs=(_BASELINE,))
+    text = "it compares the completions of a prompt, and with group_size 1 every advantage is 0: nothing is learned"
+    return Traits(needs=(_BASELINE, Note(Trait.COMPARISON, text)))
 
 
 class _Estimator(Advantage):
@@ -78,6 +99,10 @@ class GroupMean(_Estimator):
     preset: Preset | None = None
     singleton: Singleton = "zero"
 
+    def traits(self) -> Traits:
+        """Return what the group's mean needs."""
+        return _compares(self.singleton)
+
     def pair(
         self, returns: Float32[Tensor, "rollout token"], rollouts: Rollouts, rewards: RewardTable
     ) -> BaselineScale:
@@ -95,6 +120,11 @@ class GroupStandardized(_Estimator):
     ddof: Literal[0, 1] = 1
     singleton: Singleton = "zero"
     deviation: Deviation = "group"
+
+    def traits(self) -> Traits:
+        """Return what the group's mean needs, and that its standard deviation takes the size of differences away."""
+        removes = (_STANDARDIZED,) if self.deviation == "group" else ()
+        return _compares(self.singleton) + Traits(removes=removes)
 
     def pair(
         self, returns: Float32[Tensor, "rollout token"], rollouts: Rollouts, rewards: RewardTable
@@ -119,6 +149,10 @@ class LeaveOneOut(_Estimator):
     preset: Literal["trl", "verl", "skyrl"] | None = None
     singleton: Singleton = "zero"
 
+    def traits(self) -> Traits:
+        """Return what the mean of the others needs."""
+        return _compares(self.singleton)
+
     def pair(
         self, returns: Float32[Tensor, "rollout token"], rollouts: Rollouts, rewards: RewardTable
     ) -> BaselineScale:
@@ -135,6 +169,10 @@ class BatchStandardized(_Estimator):
     epsilon: float = Field(1e-8, ge=0)
     ddof: Literal[0, 1] = 1
     over: Literal["rollout", "token"] = "rollout"
+
+    def traits(self) -> Traits:
+        """Return what the batch's mean needs; over tokens it is the mean of the returns themselves."""
+        return Traits(needs=(_BASELINE,)) if self.over == "rollout" else Traits()
 
     def pair(
         self, returns: Float32[Tensor, "rollout token"], rollouts: Rollouts, rewards: RewardTable
@@ -194,6 +232,17 @@ class ClippedSurrogate(_TokenObjective):
     high: float = Field(0.2, ge=0)
     dual_clip: float | None = Field(None, gt=1)
     level: RatioLevel = "token"
+
+    def traits(self) -> Traits:
+        """Return that one ratio for the whole sequence spreads every token's advantage over all of them."""
+        if self.level != "sequence":
+            return Traits()
+        text = (
+            "with one ratio per sequence the gradient of every token is the mean of all advantages of the completion; "
+            "take level: sequence-token or token"
+        )
+        source = "Group Sequence Policy Optimization, 2025, arXiv 2507.18071"
+        return Traits(removes=(Note(Trait.TOKEN_DIFFERENCES, text, source),))
 
     def __call__(self, inputs: LossInputs) -> TokenLoss:
         """Return the loss of every token."""

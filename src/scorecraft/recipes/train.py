@@ -25,6 +25,7 @@ from scorecraft.lm.update import UpdateSettings, reference_logprobs, update
 from scorecraft.recipes.collect import check_first_prompts, collect, penalize, verdicts
 from scorecraft.recipes.display import QuietDisplay, TrainingDisplay, TrainingSummary
 from scorecraft.recipes.evaluate import evaluate
+from scorecraft.recipes.lint import lint
 from scorecraft.recipes.measure import rollout_columns, step_metrics
 from scorecraft.recipes.recipe import Recipe
 from scorecraft.recipes.room import shortcomings
@@ -48,7 +49,7 @@ def train(
         first = None if resume else _first_policy(recipe, shown)
         if first:
             check_first_prompts(first, recipe)
-            for text in shortcomings(first, recipe):
+            for text in (*map(str, lint(recipe)), *shortcomings(first, recipe)):
                 shown.message(text, "warning")
         # The first worker writes the run; the others wait until it is there, and only read.
         store = _open_store(recipe, Path(directory), resume) if leads else RunStore(Path(directory))

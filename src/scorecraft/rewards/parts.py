@@ -19,6 +19,7 @@ from scorecraft.rewards.reward import Reward
 from scorecraft.rewards.steps import check_steps, correct_step_share
 from scorecraft.rollouts import Rollouts
 from scorecraft.scores import Scores
+from scorecraft.traits import Note, Trait, Traits
 
 __all__ = ["AdaptiveLength", "Brevity", "Correct", "Format", "Function", "Overlong", "Steps", "planted"]
 
@@ -73,6 +74,11 @@ class AdaptiveLength(Reward):
 
     strength: float = Field(0.1, ge=0, lt=1)
 
+    def traits(self) -> Traits:
+        """Return that its strength is meant to be small beside the verdict."""
+        note = Note(Trait.MAGNITUDE, f"its strength {self.strength:g} is to be small beside being right")
+        return super().traits() + Traits(relies_on=(note,))
+
     def __call__(self, rollouts: Rollouts, context: Context) -> Scores:
         """Return the penalty of each completion; without a verdict on its answer there is no value either."""
         verdicts = verdict_scores(check_answers(rollouts, context))
@@ -102,6 +108,11 @@ class Overlong(Reward):
 @register("reward", "steps")
 class Steps(Reward):
     """The share of correct steps, by the task's exact step checker; fills the step rewards."""
+
+    def traits(self) -> Traits:
+        """Return that it gives partial credit, step by step."""
+        note = Note(Trait.MAGNITUDE, "it pays in proportion to the share of right steps")
+        return super().traits() + Traits(relies_on=(note,), provides=(Trait.STEP_REWARDS,))
 
     def __call__(self, rollouts: Rollouts, context: Context) -> Scores:
         """Return the share for each completion."""

@@ -16,6 +16,7 @@ from scorecraft.parts import Part
 from scorecraft.problem import Problem
 from scorecraft.rollouts import Rollouts
 from scorecraft.sampling.steps import step_spans, token_steps
+from scorecraft.traits import Trait, Traits
 
 
 class Sampling(Part):
@@ -45,6 +46,10 @@ class Sampling(Part):
         if self.group_size == 1 and self.filter_groups != "none":
             raise ValueError("filter_groups needs group_size 2 or more: a group of one is always all equal")
         return self
+
+    def traits(self) -> Traits:
+        """Return whether there is something to compare a completion with."""
+        return Traits(provides=(Trait.COMPARISON,)) if self.group_size > 1 else Traits()
 
     def settings(self, context: Context) -> SamplingSettings:
         """Return how tokens are drawn for this task."""

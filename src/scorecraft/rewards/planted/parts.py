@@ -19,6 +19,7 @@ from scorecraft.rewards.reward import Reward
 from scorecraft.rewards.steps import check_steps, step_scores
 from scorecraft.rollouts import Rollouts
 from scorecraft.scores import Scores
+from scorecraft.traits import Note, Trait, Traits
 
 
 @register("reward", "noisy-verifier")
@@ -44,6 +45,15 @@ class OverratingProcessModel(Reward):
     redundant: float = 0.6
     off_topic: float = 0.0
     repeat_bonus: float = 0.1
+
+    def traits(self) -> Traits:
+        """Return that a repeated step is paid again, where it is."""
+        own = super().traits() + Traits(provides=(Trait.STEP_REWARDS,))
+        again = max(self.correct, self.redundant) + self.repeat_bonus
+        if self.weight * again <= 0:
+            return own
+        text = f"a right step said again earns {again:g} each time, so repetition pays more than the answer"
+        return own + Traits(brings=(Note(Trait.FARMING, text, "Stop Summation, 2025, arXiv 2504.15275"),))
 
     def __call__(self, rollouts: Rollouts, context: Context) -> Scores:
         """Return the step rewards and their sum."""
