@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -69,8 +70,9 @@ class Policy:
 
     def save(self, folder: str | Path) -> None:
         """Write safetensors weights and the tokenizer to ``folder``, where `load` finds the same policy."""
-        self.model.save_pretrained(str(folder))
-        self.tokenizer.save_pretrained(str(folder))
+        with _no_bars():
+            self.model.save_pretrained(str(folder))
+            self.tokenizer.save_pretrained(str(folder))
 
     @property
     def device(self) -> torch.device:
@@ -169,6 +171,20 @@ class Policy:
 
     def _render(self, turns: list[dict[str, str]]) -> str:
         return str(self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Keep transformers from drawing a progress bar: writing a checkpoint is over in a moment."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def resolve_policy(
