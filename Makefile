@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 THREADS := $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)))" 2>/dev/null || echo 2)
 
-.PHONY: demo test lint typecheck check bench clean help
+.PHONY: demo test docs kills bench clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,8 +44,15 @@ test: $(DEV_READY)  ## lint, types, import rules and all tests
 	$(BIN)/python benchmarks/readme_figures.py --check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(THREADS) --dist loadfile
 
+docs: $(DEV_READY)  ## build the site into site/; a broken link or example fails
+	mkdir -p build/first-reward
+	PATH="$(abspath $(BIN)):$$PATH" NO_COLOR=1 COLUMNS=110 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+kills: $(DEV_READY)  ## kill and resume a training 200 times, and compare it with one that was not
+	$(BIN)/python benchmarks/kills.py
+
 bench: $(DEV_READY)  ## run every benchmark, one after the other; results go to benchmarks/results
-	@for file in benchmarks/*.py; do case $$file in *measuring.py|*readme_figures.py) ;; *) echo "== $$file"; $(BIN)/python $$file || exit 1;; esac; done
+	@for file in benchmarks/*.py; do case $$file in *measuring.py|*readme_figures.py|*kills.py) ;; *) echo "== $$file"; $(BIN)/python $$file || exit 1;; esac; done
 	$(BIN)/python benchmarks/readme_figures.py
 
 clean:  ## remove the environment and caches
