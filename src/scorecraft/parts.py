@@ -8,13 +8,14 @@ announce a module through the entry-point group ``scorecraft.parts``.
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from scorecraft.errors import ScorecraftError, nearest
+from scorecraft.errors import ScorecraftError, ScorecraftWarning, nearest
 from scorecraft.traits import Traits
 
 ENTRY_POINT_GROUP = "scorecraft.parts"
@@ -42,6 +43,10 @@ class Part(BaseModel):
     def traits(self) -> Traits:
         """Return what `scorecraft lint` must know: what this part's effect rests on, and what it does to the signal."""
         return Traits()
+
+    def cites(self) -> tuple[str, ...]:
+        """Return the slugs of the papers this part, as it is configured, rests on (see `scorecraft.catalog`)."""
+        return tuple(vars(type(self)).get("__implements__", ()))
 
     def state(self) -> dict[str, Any]:
         """Return what must be saved for an exact resume (JSON values and tensors); empty if stateless."""
@@ -87,7 +92,21 @@ def _load(slot: str) -> None:
     if not _plugins_loaded:
         _plugins_loaded.append(True)
         for point in entry_points(group=ENTRY_POINT_GROUP):
-            point.load()
+            _load_plugin(point)
+
+
+def _load_plugin(point: EntryPoint) -> None:
+    """Load another package's parts; one that cannot be loaded is named, and nothing else suffers."""
+    try:
+        point.load()
+    except Exception as error:
+        package = point.dist.name if point.dist else point.value
+        warnings.warn(
+            f"the parts of package '{package}' are left out: '{point.value}' cannot be loaded "
+            f"({type(error).__name__}: {error}); mend or uninstall it",
+            ScorecraftWarning,
+            stacklevel=2,
+        )
 
 
 def names(slot: str) -> list[str]:

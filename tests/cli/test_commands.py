@@ -184,3 +184,15 @@ def test_lint_tells_what_does_not_go_together_with_its_source(runner):
     assert [(finding["kind"], finding["where"]) for finding in data] == [
         ("missing", ["advantage 'group-standardized'"])
     ]
+
+
+def test_methods_and_citations(runner):
+    rows = json.loads(runner.invoke(app, ["methods", "--json"]).output)
+    assert len(rows) == 57
+    assert {"slug", "functions", "verdict", "claim", "area"} <= set(rows[0])
+    credit = json.loads(runner.invoke(app, ["methods", "--area", "credit", "--json"]).output)
+    assert {row["area"] for row in credit} == {"credit"}
+    assert "did you mean 'credit'" in str(runner.invoke(app, ["methods", "--area", "credits"]).exception)
+    assert runner.invoke(app, ["cite", "rlcr"]).output.startswith("@misc{rlcr,")
+    assert runner.invoke(app, ["cite", "default"]).output.count("@misc") == 3
+    assert "no recipe and no method 'rlcx'" in str(runner.invoke(app, ["cite", "rlcx"]).exception)

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from scorecraft import __version__
-from scorecraft.cli import listing, measuring, training
+from scorecraft.cli import catalog, listing, measuring, studying, training
 from scorecraft.cli.terminal import errors, plain
 from scorecraft.errors import ScorecraftError
 
@@ -54,9 +54,14 @@ for _name, _command, _short in (
     ("tasks", listing.tasks, "List the tasks, with examples."),
     ("parts", listing.parts, "List what can stand in a recipe."),
     ("lint", listing.lint, "Check whether a recipe's parts survive one another."),
+    ("methods", catalog.methods, "List the published methods and what came of them."),
+    ("cite", catalog.cite, "Print BibTeX for a recipe or a method."),
     ("new", listing.new, "Copy a ready recipe to start from."),
 ):
     app.command(_name, short_help=_short)(_stoppable(_command))
+
+
+app.add_typer(studying.app, name="study")
 
 
 def _version(wanted: bool) -> None:

@@ -46,6 +46,10 @@ class AdamW(OptimizerPart):
     epsilon: float = Field(1e-8, gt=0)
     weight_decay: float = Field(0.0, ge=0)
 
+    def cites(self) -> tuple[str, ...]:
+        """Return what it is from."""
+        return ("adamw",)
+
     def make(self, parameters: list[Tensor]) -> torch.optim.Optimizer:
         """Return AdamW, its update fused into one sweep over the weights."""
         return torch.optim.AdamW(

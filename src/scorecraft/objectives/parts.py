@@ -84,6 +84,10 @@ class _Estimator(Advantage):
 class NoBaseline(_Estimator):
     """The returns as they are: plain REINFORCE."""
 
+    def cites(self) -> tuple[str, ...]:
+        """Return what it is from."""
+        return ("reinforce",)
+
     def pair(
         self, returns: Float32[Tensor, "rollout token"], rollouts: Rollouts, rewards: RewardTable
     ) -> BaselineScale:
@@ -98,6 +102,10 @@ class GroupMean(_Estimator):
 
     preset: Preset | None = None
     singleton: Singleton = "zero"
+
+    def cites(self) -> tuple[str, ...]:
+        """Return what it is from."""
+        return ("dr-grpo",)
 
     def traits(self) -> Traits:
         """Return what the group's mean needs."""
@@ -120,6 +128,10 @@ class GroupStandardized(_Estimator):
     ddof: Literal[0, 1] = 1
     singleton: Singleton = "zero"
     deviation: Deviation = "group"
+
+    def cites(self) -> tuple[str, ...]:
+        """Return what it is from."""
+        return ("grpo",)
 
     def traits(self) -> Traits:
         """Return what the group's mean needs, and that its standard deviation takes the size of differences away."""
@@ -149,6 +161,10 @@ class LeaveOneOut(_Estimator):
     preset: Literal["trl", "verl", "skyrl"] | None = None
     singleton: Singleton = "zero"
 
+    def cites(self) -> tuple[str, ...]:
+        """Return what it is from."""
+        return ("rloo",)
+
     def traits(self) -> Traits:
         """Return what the mean of the others needs."""
         return _compares(self.singleton)
@@ -169,6 +185,10 @@ class BatchStandardized(_Estimator):
     epsilon: float = Field(1e-8, ge=0)
     ddof: Literal[0, 1] = 1
     over: Literal["rollout", "token"] = "rollout"
+
+    def cites(self) -> tuple[str, ...]:
+        """Return what it is from."""
+        return ("reinforce-plus-plus",)
 
     def traits(self) -> Traits:
         """Return what the batch's mean needs; over tokens it is the mean of the returns themselves."""
@@ -233,6 +253,10 @@ class ClippedSurrogate(_TokenObjective):
     dual_clip: float | None = Field(None, gt=1)
     level: RatioLevel = "token"
 
+    def cites(self) -> tuple[str, ...]:
+        """Return what it is from."""
+        return ("ppo",) + (("dapo",) if self.high != self.low else ()) + (("gspo",) if self.level != "token" else ())
+
     def traits(self) -> Traits:
         """Return that one ratio for the whole sequence spreads every token's advantage over all of them."""
         if self.level != "sequence":
@@ -262,6 +286,10 @@ class ClippedSurrogate(_TokenObjective):
 @register("objective", "reinforce")
 class Reinforce(_TokenObjective):
     """Log-probability times advantage; for one update per batch of rollouts."""
+
+    def cites(self) -> tuple[str, ...]:
+        """Return what it is from."""
+        return ("reinforce",)
 
     def __call__(self, inputs: LossInputs) -> TokenLoss:
         """Return the loss of every token."""

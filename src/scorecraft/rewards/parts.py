@@ -99,6 +99,10 @@ class Overlong(Reward):
             raise ValueError(f"buffer ({self.buffer}) must not exceed max_length ({self.max_length})")
         return self
 
+    def cites(self) -> tuple[str, ...]:
+        """Return what it is from."""
+        return ("dapo",)
+
     def __call__(self, rollouts: Rollouts, context: Context) -> Scores:
         """Return the punishment of each completion."""
         del context

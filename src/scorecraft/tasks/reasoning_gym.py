@@ -65,6 +65,10 @@ class ReasoningGym(Task):
     instruction: str = "Reason step by step, then give the final answer inside <answer> and </answer>."
     seconds: float = Field(10.0, gt=0)
 
+    def cites(self) -> tuple[str, ...]:
+        """Return what it is from."""
+        return ("reasoning-gym",)
+
     @model_validator(mode="after")
     def _dataset_and_config_fit(self) -> ReasoningGym:
         validate_config(self.dataset, self.config)
