@@ -4,6 +4,7 @@ A part that changes the rollout's credit on purpose (instead of handing out the 
 credit in `EXPECTED_CREDIT`; all other checks hold for it as they stand.
 """
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -16,7 +17,20 @@ from scorecraft.context import Context
 from scorecraft.problem import Outcome
 from scorecraft.scores import RewardTable, Scores
 
-EXPECTED_CREDIT: dict[str, Callable[[RewardTable], torch.Tensor]] = {}
+
+def _soft_minimum(rewards: RewardTable) -> torch.Tensor:
+    """Sum of r exp(-r/0.1) over the sum of exp(-r/0.1), in plain Python, for valid rows with a step."""
+    scores = rewards.parts["process"]
+    totals = []
+    for row, present, valid in zip(scores.steps.tolist(), scores.step_mask.tolist(), rewards.valid, strict=True):
+        steps = [reward for reward, there in zip(row, present, strict=True) if there]
+        weights = [math.exp(-(reward - min(steps)) / 0.1) for reward in steps]
+        total = sum(w * r for w, r in zip(weights, steps, strict=True)) / sum(weights) if steps and valid else 0.0
+        totals.append(total)
+    return torch.tensor(totals)
+
+
+EXPECTED_CREDIT: dict[str, Callable[[RewardTable], torch.Tensor]] = {"min-form": _soft_minimum}
 
 
 @st.composite

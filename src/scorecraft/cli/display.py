@@ -98,6 +98,8 @@ class PlainDisplay(TrainingDisplay):
 
     def evaluation(self, step: int, metrics: Metrics) -> None:
         """Print the held-out figures."""
+        if step == self.clock.first_step:
+            self.clock.started = time.monotonic()  # what comes before the first step says nothing of the steps' pace
         figures = [f"{name} {with_interval(name, metrics)}" for name in metric_names(metrics)]
         self._line("  ".join([f"held out after step {step}:", *figures]))
 

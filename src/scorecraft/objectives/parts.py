@@ -6,10 +6,12 @@ from abc import abstractmethod
 from dataclasses import replace
 from typing import Any, Literal
 
-from jaxtyping import Bool, Float32
+import torch
+from jaxtyping import Bool, Float32, Int64
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from scorecraft.catalog import implements
 from scorecraft.context import Context
 from scorecraft.errors import ScorecraftError
 from scorecraft.objectives.advantages import BaselineScale, Singleton, no_baseline, token_advantages
@@ -24,6 +26,8 @@ from scorecraft.objectives.leave_one_out import leave_one_out
 from scorecraft.objectives.presets import PRESETS, Preset
 from scorecraft.objectives.ratio import RatioLevel
 from scorecraft.objectives.reinforce import reinforce
+from scorecraft.objectives.signed_sample import RewardRange, SampleMode, signed_sample_advantages
+from scorecraft.objectives.step_baselines import StepBaseline, pure_advantages, token_rewards_of_returns
 from scorecraft.parts import register
 from scorecraft.rollouts import Rollouts
 from scorecraft.scores import RewardTable
@@ -203,6 +207,88 @@ class BatchStandardized(_Estimator):
                 returns, rollouts.mask, rewards.valid, epsilon=self.epsilon, ddof=self.ddof
             )
         return batch_standardized(rewards.total, rewards.valid, epsilon=self.epsilon, ddof=self.ddof)
+
+
+@implements("min-form-credit")
+@register("advantage", "leave-one-out-tokens")
+class LeaveOneOutTokens(Advantage):
+    """The other rollouts' returns as baseline, token by token: for credit that differs along a completion (PURE)."""
+
+    baseline: StepBaseline = "verl"
+    whiten: bool = True
+
+    def traits(self) -> Traits:
+        """Return that it compares completions, and that whitening brings every batch to one size."""
+        text = "it compares the completions of a prompt, and a group of one cannot be compared"
+        return Traits(needs=(Note(Trait.COMPARISON, text),))
+
+    def __call__(
+        self,
+        returns: Float32[Tensor, "rollout token"],
+        rollouts: Rollouts,
+        rewards: RewardTable,
+        context: Context,
+    ) -> Advantages:
+        """Return the advantages; rollouts without a valid reward are not kept, nor compared with."""
+        del context
+        keep = rewards.valid & rollouts.mask.any(1)
+        values = torch.zeros_like(returns)
+        group = rollouts.group[keep]
+        if len(group):
+            mask = rollouts.mask[keep]
+            ends = _step_ends(rollouts.steps[keep], mask)
+            own, _ = pure_advantages(
+                token_rewards_of_returns(returns[keep], mask), mask, group,
+                baseline=self.baseline, step_end=ends, whiten=self.whiten,
+            )  # fmt: skip
+            values[keep] = own
+        return Advantages(values, keep=keep)
+
+
+def _step_ends(
+    steps: Int64[Tensor, "rollout token"], mask: Bool[Tensor, "rollout token"]
+) -> Bool[Tensor, "rollout token"]:
+    """Return True on the last sampled token of every step."""
+    later = torch.cat((steps[:, 1:], torch.full_like(steps[:, :1], -1)), dim=1)
+    sampled_later = torch.cat((mask[:, 1:], torch.zeros_like(mask[:, :1])), dim=1)
+    return mask & (steps >= 0) & ((later != steps) | ~sampled_later)
+
+
+@implements("negative-reinforcement")
+@register("advantage", "signed-sample")
+class SignedSample(Advantage):
+    """Learning from right answers only, wrong answers only, or both with the right ones damped (W-REINFORCE)."""
+
+    mode: SampleMode = "weighted"
+    positive_weight: float = Field(0.1, ge=0)
+    reward_range: RewardRange = "01"
+
+    def traits(self) -> Traits:
+        """Return that it needs a reward of 0 or 1, and gives every token of a completion the same."""
+        needs = Note(
+            Trait.BINARY_REWARD,
+            "it tells right from wrong by a reward of 0 or 1; take the reward 'correct' with weight 1, and no other",
+        )
+        alike = Note(Trait.TOKEN_DIFFERENCES, "every token of a completion gets the same advantage")
+        return Traits(needs=(needs,) if self.reward_range == "01" else (), removes=(alike,))
+
+    def __call__(
+        self,
+        returns: Float32[Tensor, "rollout token"],
+        rollouts: Rollouts,
+        rewards: RewardTable,
+        context: Context,
+    ) -> Advantages:
+        """Return the advantages; a rollout without a valid reward, or of the other kind, is not kept."""
+        del returns, context
+        keep = rewards.valid.clone()
+        values = torch.zeros(len(keep), dtype=torch.float32)
+        own, kept = signed_sample_advantages(
+            rewards.total[keep], self.mode, self.positive_weight, reward_range=self.reward_range
+        )
+        values[keep] = own
+        keep[keep.clone()] = kept
+        return Advantages(values[:, None] * rollouts.mask, keep=keep)
 
 
 class _TokenObjective(Objective):
