@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 from hypothesis import given
@@ -98,7 +100,7 @@ def test_bad_input_is_named():
     with pytest.raises(ScorecraftError, match="needs step_end"):
         pure_advantages(U, MASK, GROUP, baseline="token-mean")
     with pytest.raises(ScorecraftError, match="unknown baseline"):
-        pure_advantages(U, MASK, GROUP, baseline="mean", step_end=ENDS)
+        inspect.unwrap(pure_advantages)(U, MASK, GROUP, baseline="mean", step_end=ENDS)
 
 
 def test_the_part_leaves_out_what_has_no_reward(make_rollouts):

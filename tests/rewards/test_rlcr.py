@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
@@ -119,7 +120,7 @@ def test_the_last_tag_is_read(text, percent, expected):
         (lambda: rlcr_reward(C, Q + 0.2), "confidence of answer 0 is 1.1"),
         (lambda: proper_score(C, Q * float("nan")), "confidence of answer 0 is nan"),
         (lambda: proper_score(C * 0.5, Q), "correctness of 0 or 1"),
-        (lambda: proper_score(C, Q, "brie"), "unknown scoring rule 'brie'"),
+        (lambda: inspect.unwrap(proper_score)(C, Q, "brie"), "unknown scoring rule 'brie'"),
         (lambda: rlcr_reward(C, Q, weight=-1.0), "weight of at least 0"),
         (lambda: incentive_check("brier", -1.0), "weight of at least 0"),
     ],
