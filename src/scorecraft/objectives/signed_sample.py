@@ -55,6 +55,8 @@ def signed_sample_advantages(
             ScorecraftWarning,
             stacklevel=2,
         )
+    if reward_range not in ("01", "pm1"):
+        raise ScorecraftError(f"signed samples: unknown reward_range '{reward_range}'; expected '01' or 'pm1'")
     right = _right(rewards.float(), reward_range)
     if mode == "psr":
         return right.float(), right
@@ -65,9 +67,7 @@ def signed_sample_advantages(
 
 
 def _right(rewards: Tensor, reward_range: RewardRange) -> Tensor:
-    low = {"01": 0.0, "pm1": -1.0}.get(reward_range)
-    if low is None:
-        raise ScorecraftError(f"signed samples: unknown reward_range '{reward_range}'; expected '01' or 'pm1'")
+    low = 0.0 if reward_range == "01" else -1.0
     bad = (rewards != low) & (rewards != 1)
     if bool(bad.any()):
         row = int(bad.nonzero()[0, 0])

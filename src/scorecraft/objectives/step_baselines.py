@@ -102,6 +102,8 @@ def pure_advantages(
 
     Source: Stop Summation, 2025, arXiv 2504.15275, and its two published implementations.
     """
+    if baseline not in ("verl", "token-mean", "step-mean"):
+        raise ScorecraftError(f"unknown baseline '{baseline}'; expected 'verl', 'token-mean' or 'step-mean'")
     mask, rewards = response_mask, token_rewards.detach() * response_mask
     others = _others(group_ids)
     count = others.sum(1)
@@ -150,8 +152,6 @@ def _step_baseline(
     if baseline == "step-mean":
         steps = ends.sum(1).clamp(min=1)
         return (others @ (rewards.sum(1) / steps) / count)[:, None] * ends
-    if baseline != "token-mean":
-        raise ScorecraftError(f"unknown baseline '{baseline}'; expected 'verl', 'token-mean' or 'step-mean'")
     lengths = mask.sum(1).float()
     each = others @ rewards.sum(1) / (others @ lengths).clamp(min=1)
     sampled = mask.cumsum(1)
