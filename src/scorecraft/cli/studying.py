@@ -92,14 +92,14 @@ def run(
 
         kept = Path("runs") / "studies" / slug / scale.value
         result = run_study(study, scale.value, kept, seeds=seeds, workers=jobs, progress=progress)
-    complete = seeds is None
+    complete = seeds is None and scale is Scale.FULL
     path = results.keep(result) if complete else None
     if json:
         print(json_text(result, indent=1))
         return
     _print(console, result)
     if path is None:
-        console.print(f"not kept: only the first {seeds} seeds were run")
+        console.print("nothing was written to studies/: only a run in full, with all seeds, is a result")
     else:
         console.print(
             clean(f"kept: {path} and its picture; all studies: {results.FOLDER / 'index.html'}"), soft_wrap=True

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scorecraft.catalog.papers import find
 from scorecraft.credit.min_form import Form, step_returns
 from scorecraft.objectives.step_baselines import masked_whiten
-from scorecraft.studies.study import Arm, Check, Curve, Experiment, Metric, Results, Study, Trial, Tuning
+from scorecraft.studies.study import Arm, Check, Curve, Experiment, Metric, Results, Scale, Study, Trial, Tuning
 
 GOALS, HORIZON, PROMPTS, GROUP = 3, 12, 8, 8
 SOLVE, FILLER, ERROR, END = range(4)
@@ -89,7 +89,7 @@ def run(trial: Trial) -> Results:
     return {**ends, "success_course": course["success"][::every], "length_course": course["length"][::every]}
 
 
-SEEDS = {"smoke": (0,), "full": tuple(range(8))}
+SEEDS: dict[Scale, tuple[int, ...]] = {"smoke": (0,), "full": tuple(range(8))}
 METRICS = (
     Metric("success", "true success", higher_is_better=True, percent=True),
     Metric("length", "steps"),

@@ -14,7 +14,7 @@ from torch import Tensor
 from scorecraft.catalog.papers import find
 from scorecraft.objectives.group_standardized import group_standardized
 from scorecraft.objectives.signed_sample import signed_sample_advantages
-from scorecraft.studies.study import Arm, Check, Curve, Experiment, Metric, Results, Study, Trial
+from scorecraft.studies.study import Arm, Check, Curve, Experiment, Metric, Results, Scale, Study, Trial
 
 PROMPTS, ANSWERS, RIGHT, SAMPLES, K = 256, 64, 8, 8, 256
 STEPS = {"smoke": 20, "full": 400}
@@ -80,7 +80,7 @@ CURVES = (
     Curve("accuracy_course", "training accuracy", f"step / {EVERY}"),
     Curve("rotated_course", "pass@256, one right answer accepted", f"step / {EVERY}"),
 )
-SEEDS = {"smoke": (0,), "full": tuple(range(8))}
+SEEDS: dict[Scale, tuple[int, ...]] = {"smoke": (0,), "full": tuple(range(8))}
 
 
 def _arms(prior: float) -> tuple[Arm, ...]:

@@ -17,17 +17,16 @@ FOLDER = Path("studies")
 
 
 def keep(result: Mapping[str, Any], folder: Path = FOLDER) -> Path:
-    """Write a result and its picture, renew the page, and, in full and in the repository, the catalog's verdicts."""
+    """Write a full result and its picture, renew the page and, in the repository, the catalog's verdicts."""
     target = folder / result["slug"]
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"{result['scale']}.json"
     files.replace_text(path, files.json_text(dict(result), indent=1) + "\n")
     files.replace_text(path.with_suffix(".svg"), draw(result))
-    if result["scale"] == "full":
-        files.replace_text(folder / "index.html", page(all_results(folder), folder))
-        if (folder.parent / "src" / "scorecraft").is_dir():
-            text = verdicts.with_verdict(verdicts.verdicts(), str(result["slug"]), str(result["verdict"]))
-            files.replace_text(verdicts.FILE, text)
+    files.replace_text(folder / "index.html", page(all_results(folder), folder))
+    if (folder.parent / "src" / "scorecraft").is_dir():
+        text = verdicts.with_verdict(verdicts.verdicts(), str(result["slug"]), str(result["verdict"]))
+        files.replace_text(verdicts.FILE, text)
     return path
 
 
