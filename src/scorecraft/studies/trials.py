@@ -93,6 +93,7 @@ def _run_all(jobs: Sequence[Job], workers: int, total: int, progress: Progress) 
                     failures += [text for future in done if (text := future.result())]
                     _read_news(news, shares)
                     progress("trials", kept + sum(shares.values()), total)
+                progress("trials", total, total)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 for process in multiprocessing.active_children():
