@@ -138,7 +138,7 @@ def test_group_mean_and_leave_one_out_differ_by_a_factor(batch):
 def test_every_part_is_finite_keeps_the_valid_and_stays_on_the_mask(name, make_rollouts):
     rollouts = make_rollouts([[1, 0, 1], [1], [], [1, 1]], [0, 0, 1, 1], padding=2)
     valid = torch.tensor([True, True, False, True])
-    total = torch.tensor([1.0, 0.0, 0.0, 0.5])
+    total = torch.tensor([1.0, 0.0, 0.0, 1.0])
     returns = rollouts.mask * total[:, None]
     advantages = parts.find("advantage", name)()(returns, rollouts, RewardTable(total, valid, {}), CONTEXT)
     assert advantages.keep.equal(valid)

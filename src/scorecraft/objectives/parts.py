@@ -14,7 +14,7 @@ from torch import Tensor
 from scorecraft.catalog import implements
 from scorecraft.context import Context
 from scorecraft.errors import ScorecraftError
-from scorecraft.objectives.advantages import BaselineScale, Singleton, no_baseline, token_advantages
+from scorecraft.objectives.advantages import BaselineScale, Singleton, group_sum, no_baseline, token_advantages
 from scorecraft.objectives.aggregation import AggregationMode, aggregation_weights
 from scorecraft.objectives.batch_standardized import batch_standardized, batch_standardized_over_tokens
 from scorecraft.objectives.clipped_surrogate import clipped_surrogate
@@ -229,19 +229,19 @@ class LeaveOneOutTokens(Advantage):
         rewards: RewardTable,
         context: Context,
     ) -> Advantages:
-        """Return the advantages; rollouts without a valid reward are not kept, nor compared with."""
+        """Return the advantages; a rollout without a valid reward is not kept, one without company gets 0."""
         del context
         keep = rewards.valid & rollouts.mask.any(1)
+        compared = keep & (group_sum(torch.ones(len(keep), dtype=torch.float64), rollouts.group, keep) > 1)
         values = torch.zeros_like(returns)
-        group = rollouts.group[keep]
-        if len(group):
-            mask = rollouts.mask[keep]
-            ends = _step_ends(rollouts.steps[keep], mask)
+        if bool(compared.any()):
+            mask = rollouts.mask[compared]
+            ends = _step_ends(rollouts.steps[compared], mask)
             own, _ = pure_advantages(
-                token_rewards_of_returns(returns[keep], mask), mask, group,
+                token_rewards_of_returns(returns[compared], mask), mask, rollouts.group[compared],
                 baseline=self.baseline, step_end=ends, whiten=self.whiten,
             )  # fmt: skip
-            values[keep] = own
+            values[compared] = own
         return Advantages(values, keep=keep)
 
 

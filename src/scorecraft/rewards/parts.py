@@ -183,7 +183,7 @@ class CalibrationReward(Reward):
         right = [float(verdict.correct) for verdict in check_answers(rollouts, context)]
         stated = [stated_confidence(text) for text in rollouts.texts]
         correct = torch.tensor(right, dtype=torch.float32)
-        valid = torch.tensor([value is not None for value in stated])
+        valid = torch.tensor([value is not None for value in stated], dtype=torch.bool)
         confidence = torch.tensor([0.0 if value is None else value for value in stated], dtype=torch.float32)
         values = rlcr_reward(
             correct, confidence, rule=self.rule, weight=self.scale, valid=valid,
