@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from scorecraft.rollouts import Rollouts
 from scorecraft.runs import RunStore
 
 ALPHABET = sorted(set("0123456789+-=*()# \nabcdefghijklmnopqrstuvwxyz<>/&;'\"!?.,:ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(path).exists()), None)
 RECIPE = """\
 policy: tunnel-tiny
 task:
@@ -150,6 +152,21 @@ def make_run(tmp_path):
 
 
 @pytest.fixture
+def seeded(make_run):
+    """Runs of one recipe that differ only in the seed."""
+
+    def make(name, seeds, weight=0.1, **choices):
+        stores = []
+        for seed in seeds:
+            recipe = RECIPE.replace("seed: 0", f"seed: {seed}").replace("weight: 0.1", f"weight: {weight}")
+            stores.append(make_run(f"{name}-seed-{seed}", recipe))
+            fill_run(stores[-1], seed=seed, **choices)
+        return stores
+
+    return make
+
+
+@pytest.fixture
 def filled(make_run):
     def make(name="run", **choices):
         store = make_run(name)
@@ -162,3 +179,39 @@ def filled(make_run):
 @pytest.fixture(name="rollouts_of")
 def rollouts_of_fixture():
     return rollouts_of
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium at /usr/bin/chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium):
+    """Opens a report and, at the end, expects that it neither logged an error nor asked for anything."""
+    contexts, complaints = [], []
+
+    def open_report(path, width=1280, height=800, **options):
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: request.url == path.as_uri() or complaints.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-ready]")
+        return page
+
+    open_report.complaints = complaints
+    yield open_report
+    for context in contexts:
+        context.close()
+    assert [text for text in complaints if not text.startswith("data:,")] == []

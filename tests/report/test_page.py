@@ -97,21 +97,22 @@ def test_facts_come_from_recipe_and_metrics(make_run):
     store = make_run()
     store.append_metrics({"step": 1, "seconds": 61.4, "reward": 0.5})
     store.append_metrics({"step": 2, "seconds": 3600, "reward": None})
-    (run,) = data_of(write_report([store.directory]).read_text())["runs"]
+    data = data_of(write_report([store.directory]).read_text())
+    (run,) = data["series"]
     facts = dict(run["facts"])
     assert facts["Steps"] == "2 of 150"
     assert facts["Time"] == "1 h 1 min"
     assert facts["Reward"] == "correct, brevity"
     assert facts["Seed"] == "0"
     assert run["metrics"]["reward"] == [0.5, None]
-    assert run["versions"]["packages"]["torch"] == "2.13.0"
+    assert data["runs"][0]["versions"]["packages"]["torch"] == "2.13.0"
 
 
 @pytest.mark.parametrize("recipe", ["", "- a\n- b\n", "a: [1,\n"])
 def test_an_odd_recipe_is_shown_as_it_is(make_run, recipe):
-    (run,) = data_of(write_report([make_run(recipe=recipe).directory]).read_text())["runs"]
-    assert run["recipe"] == recipe
-    assert run["facts"] == [["Steps", "0"]]
+    data = data_of(write_report([make_run(recipe=recipe).directory]).read_text())
+    assert data["runs"][0]["recipe"] == recipe
+    assert data["series"][0]["facts"] == [["Steps", "0"]]
 
 
 def test_a_run_in_progress_can_be_reported(filled):
@@ -120,5 +121,5 @@ def test_a_run_in_progress_can_be_reported(filled):
         store.append_metrics({"step": 3, "reward": 1.0})
         with (store.directory / "metrics.jsonl").open("ab") as file:
             file.write(b'{"step": 4, "rew')
-        (run,) = data_of(write_report([store.directory]).read_text())["runs"]
+        (run,) = data_of(write_report([store.directory]).read_text())["series"]
     assert run["metrics"]["step"] == [1, 2, 3]

@@ -69,8 +69,8 @@ def test_reasons_come_in_a_fixed_order_and_unknown_ones_are_kept():
     found = reasons(["zero/own-reason", "zero/zero", "reward", "zero/clipped", "zero/same-reward"])
     assert [(entry["key"], entry["title"]) for entry in found] == [
         ("zero/same-reward", "Same reward"),
-        ("zero/clipped", "Clipped"),
         ("zero/zero", "Advantage of 0"),
+        ("zero/clipped", "Clipped"),
         ("zero/own-reason", "Own reason"),
     ]
     assert all(entry["meaning"] and entry["remedy"] for entry in found[:3])

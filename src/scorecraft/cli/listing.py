@@ -246,9 +246,13 @@ def report(
 ) -> None:
     """Write one page on a run, or one that lays several runs over each other.
 
+    Runs that differ only in the seed become one line with a band; recipes that share seeds get a table of
+    differences, the others against the first.
+
     \b
     scorecraft report runs/default
     scorecraft report runs/a runs/b --out comparison.html
+    scorecraft report runs/compare-a-b/*-seed-*
     """
     from scorecraft.report import write_report
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from scorecraft import __version__
-from scorecraft.cli import catalog, listing, measuring, studying, training
+from scorecraft.cli import catalog, compare, listing, measuring, studying, training
 from scorecraft.cli.terminal import errors, plain
 from scorecraft.errors import ScorecraftError
 
@@ -50,6 +50,7 @@ for _name, _command, _short in (
     ("train", training.train, "Train a policy against a reward."),
     ("eval", measuring.evaluate, "Measure a policy on held-out problems."),
     ("generate", measuring.generate, "Show completions and their verdicts."),
+    ("compare", compare.compare, "Train several recipes with the same seeds, and table their differences."),
     ("report", listing.report, "Write the page on one or several runs."),
     ("tasks", listing.tasks, "List the tasks, with examples."),
     ("parts", listing.parts, "List what can stand in a recipe."),

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+# One list per metric, all as long as that under ``step``.
+Columns = dict[str, list[float | None]]
 # Keys that are not curves of their own: the axis, and what other sections show.
 _NOT_CURVES = ("step", "zero/")
 
@@ -34,6 +36,11 @@ _KNOWN = (
         "Share of groups in which every advantage is 0: all completions earned the same.",
         "share",
     ),
+    Chart(
+        "Reward spread",
+        ("reward_spread",),
+        "Mean over saved groups of the reward's standard deviation; at 0 nothing is learned.",
+    ),
     Chart("Loss", ("loss",), "Not a measure of progress: advantages are centred anew at each step."),
     Chart("Learning rate", ("learning_rate",)),
     Chart("Tokens per second", ("tokens_per_second",)),
@@ -56,7 +63,7 @@ def dynamics(keys: Iterable[str]) -> list[Chart]:
     """Return the charts of the training itself: those known by name, then outcomes, then whatever else there is."""
     present = list(keys)
     known = [chart for chart in _KNOWN if chart.keys[0] in present]
-    taken = {"reward", "accuracy", *(key for chart in known for key in chart.keys)}
+    taken = {"reward", "accuracy", "gap", *(key for chart in known for key in chart.keys)}
     rest = [key for key in present if key not in taken and not key.startswith((*_NOT_CURVES, "reward/", "outcomes/"))]
     early = [chart for chart in known if chart.keys[0] not in _LAST]
     late = [chart for chart in known if chart.keys[0] in _LAST]
@@ -78,6 +85,26 @@ def _outcomes(keys: Sequence[str]) -> list[Chart]:
         )
         for stem, members in found.items()
     ]
+
+
+def gap(keys: Iterable[str]) -> list[Chart]:
+    """Return the chart of the gap between proxy and truth, if both were measured."""
+    text = "Reward minus accuracy at every step: what was earned beyond the truth. Rising is the mark of hacking."
+    return [Chart("Gap of proxy and truth", ("gap",), text)] if "gap" in keys else []
+
+
+def with_derived(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with what follows from them: ``gap`` (reward minus accuracy), ``zero/clipped`` (share of tokens)."""
+    found = []
+    for row in rows:
+        extra: dict[str, Any] = {}
+        reward, accuracy = row.get("reward"), row.get("accuracy")
+        if isinstance(reward, int | float) and isinstance(accuracy, int | float):
+            extra["gap"] = reward - accuracy
+        if row.get("clip_fraction") is not None:
+            extra["zero/clipped"] = row["clip_fraction"]
+        found.append(extra | dict(row))
+    return found
 
 
 def pass_at_k(keys: Iterable[str]) -> list[Chart]:
@@ -103,14 +130,15 @@ def union_of_keys(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(seen)
 
 
-def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
+def columns(rows: Sequence[Mapping[str, Any]]) -> Columns:
     """Return rows of metrics as one list per key, the last row of a step winning, with 6 significant digits."""
     last = {row["step"]: row for row in rows}
     ordered = [last[step] for step in sorted(last)]
-    return {key: [_number(row.get(key)) for row in ordered] for key in union_of_keys(ordered)}
+    return {key: [number(row.get(key)) for row in ordered] for key in union_of_keys(ordered)}
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
+    """Return a number with 6 significant digits; None for what is none, or not finite."""
     if not isinstance(value, int | float) or not abs(value) < float("inf"):
         return None
     return int(value) if value == int(value) and abs(value) < 1e15 else float(f"{value:.6g}")

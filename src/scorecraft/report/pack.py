@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scorecraft.errors import ScorecraftError, ScorecraftWarning
+from scorecraft.errors import ScorecraftError, ScorecraftWarning, require
+from scorecraft.report import tables
+from scorecraft.report.charts import columns
+from scorecraft.report.rollout_reasons import reasons_of, reward_spread
 from scorecraft.runs import RunStore
 from scorecraft.runs.files import to_json
 
@@ -52,12 +55,16 @@ class _Vocabulary:
 def pack_rollouts(
     store: RunStore, budget: int, decode_token: Callable[[int], str] | None = None
 ) -> dict[str, Any] | None:
-    """Return a run's rollouts as JSON values for the page; None where it has none.
+    """Return a run's rollouts as JSON values for the page, with the spread of their rewards; None where it has none.
 
     budget: bytes the packed rollouts may take; beyond it, blocks are left out evenly (first and last stay).
     decode_token: gives the text of a token the store does not know.
     """
+    require("pyarrow", "lm", "reading rollouts")
+    import pyarrow
+
     blocks: list[_Block] = []
+    spreads: list[tuple[int, float | None]] = []
     vocabulary = _Vocabulary()
     for step in store.rollout_steps():
         try:
@@ -65,6 +72,8 @@ def pack_rollouts(
         except ScorecraftError as error:
             warnings.warn(f"report: {error}", ScorecraftWarning, stacklevel=2)
             continue
+        spreads.append((step, reward_spread(table)))
+        table = table.append_column("reason", pyarrow.array(reasons_of(table), pyarrow.string()))
         for start in range(0, table.num_rows, ROWS_PER_BLOCK):
             blocks.append(_block(table.slice(start, ROWS_PER_BLOCK)))
             vocabulary.add(blocks[-1].tokens)
@@ -82,46 +91,24 @@ def pack_rollouts(
         "texts": _texts(vocabulary, store.token_texts(), decode_token),
         "scale": _scales(kept),
         "saved": sum(len(block.lengths) for block in blocks),
+        "groups": columns([{"step": step, "reward_spread": spread} for step, spread in spreads]),
     }
 
 
 def _block(table: pyarrow.Table) -> _Block:
-    tokens, lengths = _flat(table, "tokens")
-    starts = np.cumsum(lengths) - lengths
-    planes: dict[str, np.ndarray] = {"mask": _aligned(table, "mask", starts, lengths).astype(np.uint8)}
-    planes["steps"] = (np.clip(_aligned(table, "steps", starts, lengths), -1, 254) + 1).astype(np.uint8)
+    tokens, lengths = tables.flat(table, "tokens")
+    planes: dict[str, np.ndarray] = {"mask": tables.aligned(table, "mask", lengths).astype(np.uint8)}
+    planes["steps"] = (np.clip(tables.aligned(table, "steps", lengths), -1, 254) + 1).astype(np.uint8)
     for name in _NUMBERS:
         if name in table.column_names:
-            planes[name] = _aligned(table, name, starts, lengths).astype(np.float32)
-    plain = ("training_step", "text", "prompt", "answer", "gold", "truncated", "reward", "correct", "step_labels")
+            planes[name] = tables.aligned(table, name, lengths).astype(np.float32)
+    plain = (
+        "training_step", "group", "text", "prompt", "answer", "gold", "truncated", "reward", "correct", "step_labels",
+        "reason",
+    )  # fmt: skip
     names = [*plain, *(name for name in table.column_names if name.startswith("reward/"))]
     columns = {name: table.column(name).to_pylist() for name in names if name in table.column_names}
     return _Block(columns, tokens.astype(np.int64), lengths, planes)
-
-
-def _flat(table: pyarrow.Table, name: str) -> tuple[np.ndarray, np.ndarray]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    column = table.column(name)
-    if pa.types.is_null(column.type):
-        return np.zeros(0, np.float32), np.zeros(len(column), np.int64)
-    lengths = pc.call_function("list_value_length", [column]).fill_null(0)
-    values = pc.call_function("list_flatten", [column])
-    return values.to_numpy(), lengths.to_numpy().astype(np.int64)
-
-
-def _aligned(table: pyarrow.Table, name: str, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return a list column with exactly one value per token: padding cut off, what is missing 0."""
-    values, own = _flat(table, name)
-    if np.array_equal(own, lengths):
-        return np.nan_to_num(values.astype(np.float32))
-    position = np.arange(lengths.sum()) - np.repeat(starts, lengths)
-    present = position < np.repeat(own, lengths)
-    source = np.repeat(np.cumsum(own) - own, lengths) + position
-    out = np.zeros(len(position), np.float32)
-    out[present] = values[source[present]]
-    return np.nan_to_num(out)
 
 
 def _pack(block: _Block, vocabulary: _Vocabulary, numbers: list[str]) -> str:

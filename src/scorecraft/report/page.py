@@ -12,20 +12,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from scorecraft.errors import ScorecraftError
-from scorecraft.report import charts, diagnosis
-from scorecraft.report.differences import differences
+from scorecraft.report.overlay import read_run, report_data
 from scorecraft.report.pack import pack_rollouts
-from scorecraft.report.verdict import verdict
 from scorecraft.runs import RunStore
 from scorecraft.runs.files import replace_text, to_json
 
 # What the rollouts of all runs together may add to a page.
 ROLLOUT_BYTES = 13_500_000
 _SCRIPTS = (
-    "dom.js", "format.js", "unpack.js", "scale.js", "chart.js", "curves.js", "diagnosis.js",
+    "dom.js", "format.js", "unpack.js", "scale.js", "chart.js", "curves.js", "comparison.js", "diagnosis.js",
     "select.js", "detail.js", "completion.js", "browser.js", "page.js",
 )  # fmt: skip
 
@@ -37,7 +33,8 @@ def write_report(
 ) -> Path:
     """Write the report of one or several runs and return its path.
 
-    directories: the runs; several are drawn over each other.
+    directories: the runs; several are drawn over each other, those that differ only in the seed as one line with a
+    band, and where recipes share seeds their differences are tabled with intervals.
     out: the file to write; by default ``report.html`` in the run, or ``comparison.html`` beside the first of several.
     decode_token: the text of a token id; needed only for runs that did not save their tokens' texts.
 
@@ -49,9 +46,11 @@ def write_report(
     first = Path(directories[0])
     path = Path(out) if out else first / "report.html" if len(stores) == 1 else first.parent / "comparison.html"
     names = run_names([store.directory for store in stores])
+    rollouts = [pack_rollouts(store, ROLLOUT_BYTES // len(stores), decode_token) for store in stores]
+    runs = [read_run(store, name, packed) for store, name, packed in zip(stores, names, rollouts, strict=True)]
     page = render(
-        report_data(stores, names),
-        [pack_rollouts(store, ROLLOUT_BYTES // len(stores), decode_token) for store in stores],
+        report_data(runs),
+        rollouts,
         title=" · ".join(names) if len(names) <= 3 else f"{len(names)} runs",
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,68 +65,6 @@ def run_names(directories: Sequence[Path]) -> list[str]:
     while len({part[-depth:] for part in parts}) < len(set(parts)):
         depth += 1
     return ["/".join(part[-depth:]) for part in parts]
-
-
-def report_data(stores: Sequence[RunStore], names: Sequence[str]) -> dict[str, Any]:
-    """Return all of a report but the rollouts, as JSON values."""
-    runs = [_run(store, name) for store, name in zip(stores, names, strict=True)]
-    keys = list(dict.fromkeys(key for run in runs for key in run["metrics"]))
-    evaluated = list(dict.fromkeys(key for run in runs for key in run["evaluations"]))
-    return {
-        "runs": runs,
-        "parts": charts.as_json(charts.parts(keys)),
-        "dynamics": charts.as_json(charts.dynamics(keys)),
-        "passes": charts.as_json(charts.pass_at_k(evaluated)),
-        "reasons": diagnosis.reasons(keys),
-        "differences": differences([_recipe(store) for store in stores]),
-    }
-
-
-def _run(store: RunStore, name: str) -> dict[str, Any]:
-    metrics, evaluations = store.read_metrics(), store.read_evaluations()
-    return {
-        "name": name,
-        "verdict": verdict(metrics, evaluations),
-        "facts": _facts(store, metrics),
-        "metrics": charts.columns(metrics),
-        "evaluations": charts.columns(evaluations),
-        "recipe": store.recipe_yaml,
-        "versions": store.versions,
-    }
-
-
-def _recipe(store: RunStore) -> dict[str, Any]:
-    try:
-        recipe = yaml.safe_load(store.recipe_yaml)
-    except yaml.YAMLError:
-        return {}
-    return recipe if isinstance(recipe, dict) else {}
-
-
-def _facts(store: RunStore, metrics: list[dict[str, Any]]) -> list[list[str]]:
-    recipe = _recipe(store)
-    last = max((row["step"] for row in metrics), default=0)
-    planned = recipe.get("steps")
-    facts = [["Steps", f"{last} of {planned}" if planned and planned != last else str(last)]]
-    seconds = sum(row["seconds"] for row in metrics if isinstance(row.get("seconds"), int | float))
-    if seconds:
-        facts.append(["Time", _duration(seconds)])
-    for key in ("policy", "task", "reward", "credit", "advantage", "objective", "seed"):
-        if recipe.get(key) is not None:
-            facts.append([key.capitalize(), _part_names(recipe[key])])
-    return facts
-
-
-def _part_names(value: Any) -> str:
-    return ", ".join(str(name) for name in value) if isinstance(value, dict | list) else str(value)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def render(data: dict[str, Any], rollouts: list[dict[str, Any] | None], title: str) -> str:

@@ -8,7 +8,7 @@ class Browser {
     this.sets = packed.map((one) => (one ? new RolloutSet(one) : null));
     this.rows = [];
     this.at = -1;
-    this.detail = new Detail((row) => this.openRow(row), (by) => this.move(by));
+    this.detail = new Detail(report, (row) => this.openRow(row), (by) => this.move(by));
     this.count = el("p", { class: "count", role: "status" });
     this.inner = el("div", { class: "inner" });
     this.list = el("div", { class: "list", tabindex: "0", role: "listbox", "aria-label": "Rollouts", scroll: () => this.draw(),
@@ -29,6 +29,7 @@ class Browser {
     this.high = number("max reward");
     this.verdict = options(el("select", { change: refresh }),
       [["any", "any"], ["correct", "correct"], ["wrong", "wrong"], ["unchecked", "not checked"], ["truncated", "truncated"]]);
+    this.signal = el("select", { change: refresh });
     this.order = options(el("select", { change: refresh }), Object.keys(ORDERS).map((name) => [name, name]));
     // "search" comes where the browser itself clears the field, which some do without "input".
     this.search = el("input", { type: "search", placeholder: "text in prompt or completion", search: refresh, input: () => {
@@ -39,13 +40,16 @@ class Browser {
       this.run.options.length > 1 ? labelled("Run", this.run) : null,
       labelled("Step", this.step), labelled("Answer", this.verdict),
       el("div", { class: "field", role: "group", "aria-label": "Reward between" }, el("span", {}, "Reward"), el("span", { class: "range" }, this.low, "–", this.high)),
-      labelled("Order", this.order), labelled("Search", this.search, "grow"));
+      labelled("Signal", this.signal), labelled("Order", this.order), labelled("Search", this.search, "grow"));
   }
 
   async useRun(index) {
     this.index = index;
     this.set = await this.sets[index].load();
     options(this.step, [["", "all"], ...this.set.steps.map((step) => [step, step])]);
+    options(this.signal, [["", "any"], ["some", "an advantage"], ["none", "no advantage"],
+      ...this.set.reasons.map((reason) => [reason, `none: ${reasonTitle(this.report, reason).toLowerCase()}`])]);
+    this.signal.parentElement.hidden = !this.set.reasons.length;
     this.refresh();
   }
 
@@ -53,7 +57,7 @@ class Browser {
     const value = (input) => (input.value === "" ? null : Number(input.value));
     this.rows = selectRows(this.set, {
       step: value(this.step), low: value(this.low), high: value(this.high),
-      verdict: this.verdict.value, text: this.search.value, order: this.order.value,
+      verdict: this.verdict.value, signal: this.signal.value || null, text: this.search.value, order: this.order.value,
     });
     const left = this.set.packed.saved - this.set.count;
     this.count.replaceChildren(`${formatCount(this.rows.length)} of ${formatCount(this.set.count)} rollouts`,
@@ -84,6 +88,7 @@ class Browser {
     const row = this.rows[position];
     const chosen = position === this.at;
     const mark = this.set.get("correct", row);
+    const reason = this.set.get("reason", row);
     const node = el("div", { class: `item ${chosen ? "chosen" : ""}`, id: `rollout-${position}`, role: "option", "data-position": position,
       "aria-selected": String(chosen), "aria-setsize": this.rows.length, "aria-posinset": position + 1 },
     el("span", { class: "preview" }, this.set.get("text", row).slice(0, 160).replaceAll("\n", " ↵ ") || "(empty)"),
@@ -91,7 +96,8 @@ class Browser {
       el("span", { class: mark === true ? "good" : mark === false ? "bad" : "odd" }, { true: "✓", false: "✗" }[mark] ?? "·", el("span", { class: "unseen" }, ` ${verdictText(this.set, row)} `)),
       el("b", {}, formatNumber(this.set.get("reward", row))),
       el("span", {}, `step ${this.set.get("training_step", row)}`),
-      el("span", {}, `${this.set.get("length", row)} tokens`)));
+      el("span", {}, `${this.set.get("length", row)} tokens`),
+      reason ? el("span", { class: "idle", title: `no advantage: ${reasonWords(this.report, reason)}` }, reasonTitle(this.report, reason).toLowerCase()) : null));
     node.style.setProperty("top", `${position * ROW}px`);
     return node;
   }
@@ -152,7 +158,7 @@ class Browser {
   }
 
   reset() {
-    for (const input of [this.step, this.low, this.high, this.search]) input.value = "";
+    for (const input of [this.step, this.low, this.high, this.signal, this.search]) input.value = "";
     this.verdict.value = "any";
     this.order.selectedIndex = 0;
     this.refresh();
@@ -166,6 +172,14 @@ class Browser {
     this.refresh();
     byId("rollouts").scrollIntoView({ block: "start" });
   }
+}
+
+function reasonTitle(report, reason) {
+  return report.words[reason]?.title ?? reason;
+}
+
+function reasonWords(report, reason) {
+  return report.words[reason]?.because ?? reason;
 }
 
 async function drawBrowser(report, packed) {

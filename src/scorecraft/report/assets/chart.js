@@ -6,7 +6,7 @@ const SMOOTH_FROM = 30; // fewer points (held-out evaluations) are shown as they
 
 class Chart {
   // spec: title, help, format, height, gap (shade between the first two curves), curves: list of { label, tone,
-  // dashed, points, run (its index), name (of the run), terse (the run's name is not repeated), x, y, low, high }
+  // dashed, points, series (its index), name (of the series), terse (the name is not repeated), x, y, low, high, band }
   constructor(spec, board) {
     this.spec = spec;
     this.board = board;
@@ -30,7 +30,7 @@ class Chart {
   }
 
   shown() {
-    return this.spec.curves.filter((curve) => this.board.visible.has(curve.run));
+    return this.spec.curves.filter((curve) => this.board.visible.has(curve.series));
   }
 
   summary() {
@@ -124,21 +124,29 @@ class Chart {
         ];
       });
     }
+    const band = curve.band ? this.area(curve.x, this.eased(curve.low), this.eased(curve.high), `band tone-${curve.tone}`) : null;
     const raw = svg("path", { class: tone, d: this.path(curve.x, curve.y) });
-    if (!this.board.smooth || curve.y.length < SMOOTH_FROM) return [raw];
+    if (!this.board.smooth || curve.y.length < SMOOTH_FROM) return [band, raw];
     raw.classList.add("faint");
-    return [raw, svg("path", { class: tone, d: this.path(curve.x, smoothed(curve.y, SMOOTH_WEIGHT)) })];
+    return [band, raw, svg("path", { class: tone, d: this.path(curve.x, smoothed(curve.y, SMOOTH_WEIGHT)) })];
   }
 
   gapArea(curves) {
     const [upper, lower] = curves;
     if (!lower) return null;
-    const ease = (values) => (this.board.smooth && values.length >= SMOOTH_FROM ? smoothed(values, SMOOTH_WEIGHT) : values);
-    const [a, b] = [ease(upper.y), ease(lower.y)];
-    const both = upper.x.map((_, index) => index).filter((index) => a[index] !== null && b[index] !== null && b[index] !== undefined);
+    return this.area(upper.x, this.eased(upper.y), this.eased(lower.y), "gap");
+  }
+
+  eased(values) {
+    return this.board.smooth && values.length >= SMOOTH_FROM ? smoothed(values, SMOOTH_WEIGHT) : values;
+  }
+
+  // What lies between two courses, over the steps where both have a value.
+  area(x, above, below, kind) {
+    const both = x.map((_, index) => index).filter((index) => typeof above[index] === "number" && typeof below[index] === "number");
     if (both.length < 2) return null;
-    const point = (values) => (index) => `${this.x(upper.x[index]).toFixed(1)} ${this.y(values[index]).toFixed(1)}`;
-    return svg("path", { class: "gap", d: `M${[...both.map(point(a)), ...both.reverse().map(point(b))].join("L")}Z` });
+    const point = (values) => (index) => `${this.x(x[index]).toFixed(1)} ${this.y(values[index]).toFixed(1)}`;
+    return svg("path", { class: kind, d: `M${[...both.map(point(above)), ...both.reverse().map(point(below))].join("L")}Z` });
   }
 
   // Show the values of a step, or the last ones where there is none under the pointer.
@@ -148,7 +156,7 @@ class Chart {
       return { curve, index, value: index < 0 ? null : curve.y[index] };
     });
     const many = values.length > 1;
-    const groups = this.board.runs > 1 ? byRun(values) : values.map((value) => [value]);
+    const groups = this.board.several ? bySeries(values) : values.map((value) => [value]);
     this.readout.replaceChildren(...groups.map((group) => this.reading(group, many)));
     if (this.spec.gap && many && values[0].value !== null && values[1].value !== null) {
       this.readout.append(el("span", { class: "value" }, el("i", { class: "swatch area" }), el("span", { class: "name" }, "Gap"),
@@ -167,15 +175,15 @@ class Chart {
     }
   }
 
-  // One entry of the readout: a curve, or all curves of a run when there are several runs.
+  // One entry of the readout: a curve, or all curves of a series when there are several.
   reading(group, many) {
     const [{ curve }] = group;
-    const several = this.board.runs > 1;
+    const { several } = this.board;
     const name = several ? (curve.terse ? null : curve.name) : curve.label;
     return el("span", { class: `value tone-${curve.tone}` },
       many ? el("i", { class: `swatch ${curve.points && !several ? "round" : ""}` }) : null,
       many && name ? el("span", { class: "name" }, name) : null,
-      el("b", {}, group.map((one) => this.format(one.value) + interval(one.curve, one.index, this.format)).join(" · ")));
+      el("b", {}, group.map((one) => this.format(one.value) + (several && one.curve.band ? "" : interval(one.curve, one.index, this.format))).join(" · ")));
   }
 
   describe(step, values) {
@@ -194,9 +202,9 @@ function covered(steps, step) {
   return step < steps[0] || step > steps.at(-1) ? -1 : nearestIndex(steps, step);
 }
 
-function byRun(values) {
+function bySeries(values) {
   const groups = new Map();
-  for (const value of values) groups.set(value.curve.run, [...(groups.get(value.curve.run) ?? []), value]);
+  for (const value of values) groups.set(value.curve.series, [...(groups.get(value.curve.series) ?? []), value]);
   return [...groups.values()];
 }
 
@@ -206,15 +214,15 @@ function interval(curve, index, format) {
   return typeof low === "number" && typeof high === "number" ? ` [${format(low)}, ${format(high)}]` : "";
 }
 
-// What the charts of a page share: visible runs, smoothing, the range of steps, and the step under the pointer.
+// What the charts of a page share: visible series, smoothing, the range of steps, and the step under the pointer.
 class Board {
-  constructor(runs, onPick) {
-    this.visible = new Set(runs.map((_, index) => index));
-    this.runs = runs.length;
+  constructor(series, onPick) {
+    this.visible = new Set(series.map((_, index) => index));
+    this.several = series.length > 1;
     this.charts = [];
     this.step = null;
     this.onPick = onPick;
-    const all = runs.flatMap((run) => [...(run.metrics.step || []), ...(run.evaluations.step || [])]);
+    const all = series.flatMap((one) => [...(one.metrics.step || []), ...(one.evaluations.step || [])]);
     this.steps = [...new Set(all)].sort((a, b) => a - b);
     this.range = this.steps.length ? [this.steps[0], this.steps.at(-1)] : [0, 1];
     this.smooth = this.steps.length >= SMOOTH_FROM;

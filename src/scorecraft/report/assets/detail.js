@@ -1,7 +1,8 @@
 // Everything about one rollout.
 
 class Detail {
-  constructor(open, move) {
+  constructor(report, open, move) {
+    this.report = report;
     this.open = open;
     this.completion = new Completion();
     this.head = el("div", { class: "detail-head" });
@@ -48,7 +49,8 @@ class Detail {
       el("div", {},
         el("p", { class: "where" }, `Step ${set.get("training_step", row)}`, group.length > 1 ? ` · ${group.indexOf(row) + 1} of ${group.length} for this prompt` : ""),
         el("p", { class: "result" }, el("span", { class: "big" }, reward === null || reward === undefined ? "no reward" : `Reward ${formatNumber(reward)}`), verdictPill(set, row),
-          set.get("truncated", row) ? el("span", { class: "pill odd" }, "truncated") : null)),
+          set.get("truncated", row) ? el("span", { class: "pill odd" }, "truncated") : null),
+        set.get("reason", row) ? el("p", { class: "idle-note" }, `No advantage: ${reasonWords(this.report, set.get("reason", row))}.`) : null),
       el("div", { class: "turn" }, this.previous, this.next),
     );
   }
@@ -76,7 +78,10 @@ class Detail {
     const values = group.map((member) => set.get("reward", member) ?? 0);
     const low = Math.min(0, ...values);
     const span = Math.max(0, ...values) - low || 1;
+    const idle = group.map((member) => set.get("reason", member)).filter(Boolean);
+    const kinds = [...new Set(idle)].map((reason) => `${idle.filter((one) => one === reason).length} because ${reasonWords(this.report, reason)}`);
     return el("div", { class: "group-of" }, el("h4", {}, "All completions of this prompt"),
+      idle.length ? el("p", { class: "help" }, `${idle.length === group.length ? "None of them has" : `${idle.length} of ${group.length} have no`}${idle.length === group.length ? " an" : ""} advantage: ${kinds.join(", ")}.`) : null,
       el("div", { class: "bars" }, group.map((member, index) => {
         const mark = set.get("correct", member);
         const bar = el("button", { type: "button", class: `bar ${mark === true ? "good" : mark === false ? "bad" : ""}`, "aria-current": member === row ? "true" : null,

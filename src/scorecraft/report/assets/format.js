@@ -3,7 +3,7 @@
 const MINUS = "\u2212";
 
 function signed(text) {
-  return text.replace("-", MINUS);
+  return text.replaceAll("-", MINUS);
 }
 
 function formatNumber(value) {

@@ -1,24 +1,32 @@
 // The page: header, theme, recipe and versions; then everything is drawn.
 
 function drawHead(report) {
-  const { runs } = report;
+  const { series, runs } = report;
   const place = byId("head");
-  if (runs.length === 1) {
-    const [run] = runs;
-    place.append(el("h1", {}, run.name), ...run.verdict.map((text, index) => el("p", { class: index ? "verdict apart" : "verdict" }, text)), facts(run));
+  if (series.length === 1) {
+    const [one] = series;
+    place.append(el("h1", {}, one.name), ...verdicts(one), why(one), facts(one));
     return;
   }
-  place.append(el("h1", {}, `${runs.length} runs`), el("div", { class: "runs" }, runs.map((run, index) =>
-    el("article", { class: `run tone-${runTone(runs, index)}` }, el("h2", {}, el("i", { class: "swatch" }), run.name),
-      ...run.verdict.map((text, order) => el("p", { class: order ? "verdict apart" : "verdict" }, text)),
-      facts({ facts: run.facts.filter(([name]) => ["Steps", "Time"].includes(name)) })))), differences(report));
+  const title = runs.length === series.length ? `${runs.length} runs` : `${series.length} recipes, ${runs.length} runs`;
+  place.append(el("h1", {}, title), el("div", { class: "runs" }, series.map((one, index) =>
+    el("article", { class: `run tone-${seriesTone(series, index)}` }, el("h2", {}, el("i", { class: "swatch" }), one.name),
+      ...verdicts(one), why(one), facts({ facts: one.facts.filter(([name]) => ["Steps", "Time", "Seed", "Seeds"].includes(name)) })))), differences(report));
 }
 
-function differences({ runs, differences: rows }) {
+function verdicts(one) {
+  return one.verdict.map((text, index) => el("p", { class: index ? "verdict apart" : "verdict" }, text));
+}
+
+function why(one) {
+  return one.why.length ? el("p", { class: "why" }, one.why.join(" "), " ", el("a", { href: "#diagnosis" }, "Why?")) : null;
+}
+
+function differences({ series, differences: rows }) {
   if (!rows.length) return el("p", { class: "help differences" }, "The recipes are the same.");
   return el("div", { class: "differences", tabindex: "0", role: "group", "aria-label": "Differences of the recipes" }, el("table", {},
     el("caption", {}, "What differs between the recipes"),
-    el("thead", {}, el("tr", {}, el("th", {}, ""), runs.map((run) => el("th", { scope: "col" }, run.name)))),
+    el("thead", {}, el("tr", {}, el("th", {}, ""), series.map((one) => el("th", { scope: "col" }, one.name)))),
     el("tbody", {}, rows.map(([path, values]) => el("tr", {}, el("th", { scope: "row" }, path), values.map((value) => el("td", {}, value ?? "–")))))));
 }
 
@@ -71,6 +79,7 @@ async function main() {
   const report = embedded("report-data");
   setUpTheme();
   drawHead(report);
+  drawComparison(report);
   let browser = null;
   const board = drawCurves(report, (step) => browser?.showStep(step));
   drawDiagnosis(report, board);

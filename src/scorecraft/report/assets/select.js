@@ -8,7 +8,8 @@ const ORDERS = {
   shortest: (set) => (a, b) => set.get("length", a) - set.get("length", b) || a - b,
 };
 
-// filters: { step (null: all), low, high (null: open), verdict ("any", "correct", "wrong", "unchecked", "truncated"), text, order }
+// filters: { step (null: all), low, high (null: open), verdict ("any", "correct", "wrong", "unchecked", "truncated"), signal (null: any, "some", "none", or a
+// reason for none), text, order }
 function selectRows(set, filters) {
   const wanted = filters.text.trim().toLowerCase();
   const rows = [];
@@ -16,6 +17,7 @@ function selectRows(set, filters) {
     if (filters.step !== null && set.get("training_step", row) !== filters.step) continue;
     if (!withinReward(set.get("reward", row), filters)) continue;
     if (!hasVerdict(set, row, filters.verdict)) continue;
+    if (!hasSignal(set, row, filters.signal)) continue;
     if (wanted && !contains(set, row, wanted)) continue;
     rows.push(row);
   }
@@ -35,6 +37,13 @@ function hasVerdict(set, row, verdict) {
   const correct = set.get("correct", row);
   if (verdict === "unchecked") return correct === null || correct === undefined;
   return correct === (verdict === "correct");
+}
+
+function hasSignal(set, row, signal) {
+  if (signal === null) return true;
+  const reason = set.get("reason", row);
+  if (signal === "some") return reason === null;
+  return signal === "none" ? reason !== null : reason === signal;
 }
 
 function contains(set, row, wanted) {

@@ -28,6 +28,7 @@ class RolloutSet {
     this.count = columns.text.length;
     this.parts = Object.keys(columns).filter((name) => name.startsWith("reward/"));
     this.steps = [...new Set(columns.training_step)];
+    this.reasons = [...new Set(columns.reason)].filter(Boolean).sort();
     this.place = new Array(this.count);
     let row = 0;
     columns.rows.forEach((rows, block) => {
@@ -52,10 +53,10 @@ class RolloutSet {
 
   // The rollouts of the same prompt at the same step.
   group(row) {
-    const { prompt, training_step: step } = this.columns;
+    const { group, training_step: step } = this.columns;
     const members = [];
     for (let other = 0; other < this.count; other += 1) {
-      if (prompt[other] === prompt[row] && step[other] === step[row]) members.push(other);
+      if (group[other] === group[row] && step[other] === step[row]) members.push(other);
     }
     return members;
   }
