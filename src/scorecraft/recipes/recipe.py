@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from scorecraft.credit.credit import Credit
+from scorecraft.errors import ScorecraftError
 from scorecraft.lm.optimizer import OptimizerPart
 from scorecraft.objectives.interfaces import Advantage, Objective
 from scorecraft.parts import Part
@@ -24,6 +25,7 @@ from scorecraft.recipes.slots import (
     name_and_options,
 )
 from scorecraft.rewards.reward import Reward
+from scorecraft.runs.trackers import check_trackers
 from scorecraft.sampling.sampling import Sampling
 from scorecraft.tasks.task import Task
 
@@ -103,7 +105,7 @@ class Recipe(BaseModel):
     steps: optimizer phases, each on fresh rollouts. prompts_per_step: problems sampled in each.
     epochs: passes over the rollouts of one step. minibatches: optimizer steps in each pass.
     tokens_per_microbatch: upper bound of the padded tokens in one forward and backward pass; it changes memory and
-    speed, not the gradient.
+    speed, not the gradient. trackers: where the metrics go besides the run's own log: tensorboard, wandb, trackio.
 
     Raises `RecipeError`, which lists every mistake.
     """
@@ -127,6 +129,7 @@ class Recipe(BaseModel):
     evaluate: Evaluation | None = Evaluation()
     checkpoint: CheckpointSettings = CheckpointSettings()
     save_rollouts: RolloutSettings = RolloutSettings()
+    trackers: tuple[str, ...] = ()
     seed: Annotated[int, Field(ge=0)] = 0
     device: Annotated[str, Field(min_length=1)] = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -157,6 +160,17 @@ class Recipe(BaseModel):
             mistakes += [mistake for mistake in found if mistake.path[0] not in broken]
         if mistakes:
             raise RecipeError(mistakes)
+
+    @field_validator("trackers", mode="before")
+    @classmethod
+    def _installed_trackers(cls, value: Any) -> Any:
+        names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+        if isinstance(names, tuple) and all(isinstance(name, str) for name in names):
+            try:
+                check_trackers(names)
+            except ScorecraftError as error:
+                raise ValueError(str(error)) from None
+        return names
 
     @classmethod
     def from_yaml(cls, source: Path | str) -> Recipe:

@@ -32,6 +32,7 @@ from scorecraft.recipes.room import shortcomings
 from scorecraft.recipes.state import restore_state, save_state
 from scorecraft.report.page import write_report
 from scorecraft.runs.store import RunStore
+from scorecraft.runs.trackers import Trackers
 from scorecraft.runs.versions import environment
 
 
@@ -79,13 +80,25 @@ class _Training:
         if found:
             self.step = found[0]
             self.position = restore_state(found[1], self.optimizer, self.generator, recipe)
-        if distributed.rank() == 0:
+        leads = distributed.rank() == 0
+        if leads:
             store.truncate_after(self.step)
+        self.trackers = Trackers(
+            recipe.trackers if leads else (), store.directory, recipe.resolved(), self.step,
+            lambda text: display.message(text, "warning"),
+        )  # fmt: skip
 
     def run(self) -> TrainingSummary:
         """Train to the last step; return what came out."""
         recipe = self.recipe
         self.display.start(recipe, self.store.directory, self.step, recipe.steps)
+        try:
+            return self._run()
+        finally:
+            self.trackers.finish()
+
+    def _run(self) -> TrainingSummary:
+        recipe = self.recipe
         if self.step == 0 and not self.store.read_evaluations():
             self._evaluate()
         metrics: dict[str, float] = {}
@@ -95,6 +108,7 @@ class _Training:
             self._warn_if_idle(metrics)
             if distributed.rank() == 0:
                 self.store.append_metrics(metrics)
+                self.trackers.log(metrics, self.step)
             last = self.step == recipe.steps
             if last or (recipe.evaluate and self.step % recipe.evaluate.every == 0):
                 self._evaluate()
@@ -175,6 +189,7 @@ class _Training:
             seed=self.recipe.seed, progress=lambda done, total: self.display.phase("evaluation", done, total),
         )  # fmt: skip
         self.store.append_evaluation({"step": self.step, **result})
+        self.trackers.log(result, self.step, "held-out/")
         self.display.evaluation(self.step, result)
 
     def _save_rollouts(self, batch, truth, returns, advantages, context) -> None:  # noqa: ANN001 - as in _one_step
