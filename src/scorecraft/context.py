@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+
+def _own_rows(values: Tensor) -> tuple[Tensor, slice]:
+    return values, slice(0, len(values))
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,9 @@ class Context:
 
     ``policy`` and ``reference`` are `scorecraft.lm.Policy` objects (typed loosely, because rooms of pure
     functions do not import the language model); ``task`` is the `scorecraft.tasks.Task`; ``generator`` is the
-    only source of random numbers a part may use, so that runs can be repeated and resumed.
+    only source of random numbers a part may use, so that runs can be repeated and resumed. ``gather`` returns a
+    tensor's rows of all workers one below the other, and which of them are this worker's: for parts that need the
+    whole batch.
     """
 
     task: Any
@@ -27,6 +34,7 @@ class Context:
     reference: Any = None
     rank: int = 0
     world_size: int = 1
+    gather: Callable[[Tensor], tuple[Tensor, slice]] = field(default=_own_rows)
 
     def uniforms(self, rows: int, *shape: int) -> Tensor:
         """Draw float64 uniforms in [0, 1), ``[rows, *shape]``: one row per rollout (or prompt) of this worker.

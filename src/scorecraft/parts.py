@@ -25,6 +25,8 @@ SLOT_MODULES = {
     "task": "scorecraft.tasks.parts",
     "sampling": "scorecraft.sampling.parts",
     "reward": "scorecraft.rewards.parts",
+    "transform": "scorecraft.rewards.transforms",
+    "combination": "scorecraft.rewards.combinations",
     "credit": "scorecraft.credit.parts",
     "advantage": "scorecraft.objectives.parts",
     "objective": "scorecraft.objectives.parts",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float32
@@ -42,6 +42,22 @@ class Scores:
                 raise TrainingStopped(f"reward of rollout {row} is {value}; return None to abstain, or a finite number")
             if not scored and not math.isnan(value):
                 raise ScorecraftError(f"Scores: rollout {row} is '{outcome}', so its value must be NaN, got {value}")
+
+    def with_values(
+        self, values: Float32[Tensor, " rollout"], steps: Float32[Tensor, "rollout step"] | None = None
+    ) -> Scores:
+        """Return these scores with other values; what was not scored stays so, and steps stay where none are given.
+
+        Args:
+            values: one number per rollout; not read where there is no score.
+            steps: new step rewards; not read where there is no step.
+        """
+        scored = torch.tensor([outcome is Outcome.SCORED for outcome in self.outcomes], dtype=torch.bool)
+        kept = self.steps
+        if steps is not None and self.step_mask is not None:
+            kept = torch.where(self.step_mask, steps, torch.zeros_like(steps))
+        missing = torch.full_like(values, float("nan"))
+        return replace(self, values=torch.where(scored, values, missing), steps=kept)
 
     @classmethod
     def of(cls, values: Sequence[float | None] | Tensor) -> Scores:

@@ -127,7 +127,17 @@ def test_parts_lists_options_with_types_and_defaults(runner):
     assert "      low: number = 0.2\n" in result.output
     assert "reward:" not in result.output
     data = json.loads(runner.invoke(app, ["parts", "--json"]).stdout)
-    assert set(data) == {"task", "sampling", "reward", "credit", "advantage", "objective", "optimizer"}
+    assert set(data) == {
+        "task",
+        "sampling",
+        "reward",
+        "transform",
+        "combination",
+        "credit",
+        "advantage",
+        "objective",
+        "optimizer",
+    }
     function = next(part for part in data["reward"] if part["name"] == "function")
     path = next(option for option in function["options"] if option["name"] == "path")
     assert path == {"name": "path", "type": "text", "required": True, "default": None}

@@ -7,7 +7,7 @@ import pytest
 from scorecraft.objectives.parts import GroupStandardized
 from scorecraft.recipes.mistakes import RecipeError
 from scorecraft.recipes.recipe import Evaluation, KLPenalty, PolicySpec, Recipe
-from scorecraft.rewards.parts import Brevity, Correct
+from scorecraft.rewards.parts.basic import Brevity, Correct
 
 
 def mistakes(**values):
@@ -136,3 +136,23 @@ def test_a_recipe_is_frozen():
 
 def test_a_path_given_as_policy_is_kept_as_text():
     assert isinstance(Recipe(policy=Path("model")).policy.name, str)
+
+
+def test_transforms_are_read_written_and_checked():
+    recipe = Recipe(reward={"correct": {"transforms": [{"scale": {"factor": 2.0}}, "center"]}})
+    (part,) = recipe.reward.values()
+    assert [each.name for each in part.transforms] == ["scale", "center"]
+    assert Recipe.from_yaml(recipe.to_yaml()).hash == recipe.hash
+    assert "factor: 2.0" in recipe.to_yaml()
+    with pytest.raises(RecipeError, match=r"reward\.correct\.transforms\.0.*'scale'"):
+        Recipe(reward={"correct": {"transforms": ["scal"]}})
+    with pytest.raises(RecipeError, match=r"expected a list of transforms"):
+        Recipe(reward={"correct": {"transforms": "scale"}})
+    with pytest.raises(RecipeError, match=r"factr"):
+        Recipe(reward={"correct": {"transforms": [{"scale": {"factr": 2.0}}]}})
+
+
+def test_the_combination_is_a_slot():
+    assert Recipe().combination.name == "weighted-sum"
+    with pytest.raises(RecipeError, match=r"unknown combination 'weighted-sums'"):
+        Recipe(combination="weighted-sums")

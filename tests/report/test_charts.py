@@ -23,8 +23,11 @@ def test_every_metric_finds_its_place_exactly_once():
     keys = [
         "step", "seconds", "reward", "accuracy", "reward/correct", "reward/brevity", "entropy", "clip_fraction",
         "zero/clipped", "outcomes/correct/scored", "outcomes/correct/timeout", "outcomes/a/b/scored", "my_own_metric",
+        "measure/correct/raw", "measure/a/b/step_count",
     ]  # fmt: skip
-    assert [chart.title for chart in charts.parts(keys)] == ["correct", "brevity"]
+    assert [chart.title for chart in charts.parts(keys)] == [
+        "correct", "brevity", "correct: raw", "a/b: step count",
+    ]  # fmt: skip
     drawn = charts.dynamics(keys)
     assert [chart.title for chart in drawn] == [
         "Entropy", "Clip fraction", "Outcomes of correct", "Outcomes of a/b", "My own metric", "Seconds per step",

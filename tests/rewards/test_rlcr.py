@@ -14,7 +14,7 @@ from scorecraft.context import Context
 from scorecraft.errors import ScorecraftError
 from scorecraft.recipes.lint import lint
 from scorecraft.recipes.recipe import Recipe
-from scorecraft.rewards.parts import CalibrationReward
+from scorecraft.rewards.parts.calibration import CalibrationReward
 from scorecraft.rewards.rlcr import RULES, incentive_check, parse_confidence, proper_score, rlcr_reward
 from scorecraft.tasks.confidence import Confidence
 

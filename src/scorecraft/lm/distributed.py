@@ -101,3 +101,13 @@ def gather_rows(mask: Bool[Tensor, "rollout token"]) -> tuple[Bool[Tensor, "all_
     joined = torch.cat([table[: shape[0]] for table, shape in zip(tables, shapes, strict=True)]).bool()
     start = sum(shape[0] for shape in shapes[: rank()])
     return joined, slice(start, start + len(mask))
+
+
+def gather(values: Tensor) -> tuple[Tensor, slice]:
+    """Return the rows of all workers one below the other, and which are this worker's; widths must agree."""
+    if world_size() == 1:
+        return values, slice(0, len(values))
+    everyone: list[Tensor] = [values] * world_size()
+    torch.distributed.all_gather_object(everyone, values.cpu())
+    start = sum(len(part) for part in everyone[: rank()])
+    return torch.cat(everyone).to(values.device), slice(start, start + len(values))

@@ -17,7 +17,7 @@ def citations(recipe: Recipe) -> list[Paper]:
     if recipe.policy.name == "smollm2-135m":
         slugs["smollm2"] = None
     logged = [part for part in recipe.reward.values() if part.weight == 0]
-    for part in (*(part for _, part in stages_of(recipe)), *logged):
+    for part in (*(stage.part for stage in stages_of(recipe)), *logged):
         slugs |= dict.fromkeys(part.cites())
     if recipe.evaluate and max(recipe.evaluate.k) > 1:
         slugs["pass-at-k"] = None

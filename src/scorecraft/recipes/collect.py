@@ -16,7 +16,6 @@ from scorecraft.lm.generate import check_prompts
 from scorecraft.lm.policy import Policy
 from scorecraft.objectives.kl import kl_penalty
 from scorecraft.problem import Verdict
-from scorecraft.rewards.combine import combine
 from scorecraft.rollouts import Rollouts
 from scorecraft.scores import RewardTable, Scores
 
@@ -50,7 +49,8 @@ def check_first_prompts(policy: Policy, recipe: Recipe) -> None:
 
 def score(recipe: Recipe, rollouts: Rollouts, context: Context) -> RewardTable:
     """Return every reward of the recipe for these rollouts, and their weighted total."""
-    return combine({name: (part, part(rollouts, context)) for name, part in recipe.reward.items()})
+    scored = {name: (part, part.score(rollouts, context)) for name, part in recipe.reward.items()}
+    return recipe.combination(scored, rollouts, context)
 
 
 def uniform_groups(rewards: RewardTable, rollouts: Rollouts) -> Bool[Tensor, " rollout"]:
@@ -118,6 +118,7 @@ def select(rewards: RewardTable, rows: Bool[Tensor, " rollout"]) -> RewardTable:
             outcomes=tuple(scores.outcomes[i] for i in index),
             steps=None if scores.steps is None else scores.steps[rows],
             step_mask=None if scores.step_mask is None else scores.step_mask[rows],
+            metrics={name: values[rows] for name, values in scores.metrics.items()},
         )
         for name, scores in rewards.parts.items()
     }

@@ -35,55 +35,66 @@ class Finding:
         return f"{' and '.join(self.where)}: {self.text}{known}"
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One part in the order in which the signal passes it; ``branch`` is the reward that it alone belongs to."""
+
+    place: str
+    part: Part
+    branch: str | None = None
+
+
 def lint(recipe: Recipe) -> list[Finding]:
     """Return what the recipe's parts take from one another, in the order of the data."""
-    stages = [(place, part.traits()) for place, part in stages_of(recipe)]
+    stages = [(stage, stage.part.traits()) for stage in stages_of(recipe)]
     return [*_lost(stages), *_missing(stages), *_dangers(stages)]
 
 
-def stages_of(recipe: Recipe) -> list[tuple[str, Part]]:
+def stages_of(recipe: Recipe) -> list[Stage]:
     """Return the parts in the order in which the signal passes them; a reward of weight 0 is only logged."""
-    rewards: list[tuple[str, Part]] = [
-        (f"reward '{name}'", part) for name, part in recipe.reward.items() if part.weight != 0
+    stages = [
+        Stage(f"task '{recipe.task.name}'", recipe.task),
+        Stage(f"sampling '{recipe.sampling.name}'", recipe.sampling),
     ]
-    later: list[tuple[str, Part]] = [
-        (f"{slot} '{part.name}'", part)
-        for slot, part in (
-            ("credit", recipe.credit),
-            ("advantage", recipe.advantage),
-            ("objective", recipe.objective),
-            ("optimizer", recipe.optimizer),
-        )
-    ]
-    return [
-        (f"task '{recipe.task.name}'", recipe.task),
-        (f"sampling '{recipe.sampling.name}'", recipe.sampling),
-        *rewards,
-        *later,
-    ]
+    for name, part in recipe.reward.items():
+        if part.weight != 0:
+            stages.append(Stage(f"reward '{name}'", part, name))
+            stages += [Stage(f"transform '{each.name}' of '{name}'", each, name) for each in part.transforms]
+    for slot, part in (
+        ("combination", recipe.combination),
+        ("credit", recipe.credit),
+        ("advantage", recipe.advantage),
+        ("objective", recipe.objective),
+        ("optimizer", recipe.optimizer),
+    ):
+        stages.append(Stage(f"{slot} '{part.name}'", part))
+    return stages
 
 
-def _lost(stages: list[tuple[str, Traits]]) -> Iterator[Finding]:
-    for index, (place, traits) in enumerate(stages):
+def _lost(stages: list[tuple[Stage, Traits]]) -> Iterator[Finding]:
+    for index, (stage, traits) in enumerate(stages):
         for wanted in traits.relies_on:
-            for later_place, later in stages[index + 1 :]:
+            for later_stage, later in stages[index + 1 :]:
+                if later_stage.branch not in (None, stage.branch):
+                    continue  # what one reward goes through does not touch another
                 for removed in later.removes:
                     if removed.trait is wanted.trait:
                         sources = tuple(dict.fromkeys(filter(None, (wanted.source, removed.source))))
-                        yield Finding("lost", (place, later_place), f"{wanted.text}, but {removed.text}", sources)
+                        where = (stage.place, later_stage.place)
+                        yield Finding("lost", where, f"{wanted.text}, but {removed.text}", sources)
 
 
-def _missing(stages: list[tuple[str, Traits]]) -> Iterator[Finding]:
+def _missing(stages: list[tuple[Stage, Traits]]) -> Iterator[Finding]:
     provided = {trait for _, traits in stages for trait in traits.provides}
-    for place, traits in stages:
+    for stage, traits in stages:
         for needed in traits.needs:
             if needed.trait not in provided:
-                yield Finding("missing", (place,), needed.text, tuple(filter(None, (needed.source,))))
+                yield Finding("missing", (stage.place,), needed.text, tuple(filter(None, (needed.source,))))
 
 
-def _dangers(stages: list[tuple[str, Traits]]) -> Iterator[Finding]:
+def _dangers(stages: list[tuple[Stage, Traits]]) -> Iterator[Finding]:
     cured = {trait for _, traits in stages for trait in traits.cures}
-    for place, traits in stages:
+    for stage, traits in stages:
         for danger in traits.brings:
             if danger.trait not in cured:
-                yield Finding("danger", (place,), danger.text, tuple(filter(None, (danger.source,))))
+                yield Finding("danger", (stage.place,), danger.text, tuple(filter(None, (danger.source,))))

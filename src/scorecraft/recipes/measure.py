@@ -63,6 +63,10 @@ def step_metrics(batch: Batch, truth: list[Verdict], advantages: Advantages) -> 
     for name, scores in rewards.parts.items():
         scored = ~torch.isnan(scores.values)
         sums[f"sum/{name}"], sums[f"count/{name}"] = float(scores.values[scored].sum()), float(scored.sum())
+        for measurement, values in scores.metrics.items():
+            known = ~torch.isnan(values)
+            sums[f"sum/{name}/{measurement}"] = float(values[known].sum())
+            sums[f"count/{name}/{measurement}"] = float(known.sum())
         for outcome in Outcome:
             if outcome is not Outcome.SCORED:
                 sums[f"outcomes/{name}/{outcome}"] = float(sum(found is outcome for found in scores.outcomes))
@@ -78,9 +82,11 @@ def _rates(sums: dict[str, float], names: list[str]) -> dict[str, float]:
     rates["entropy"] = sums["entropy"] / tokens
     rates["zero_advantage_groups"] = sums["zero_advantage_groups"] / max(1.0, sums["groups"])
     rates["tokens"] = sums["tokens"]
-    for name in names:
-        count = sums[f"count/{name}"]
-        rates[f"reward/{name}"] = sums[f"sum/{name}"] / count if count else float("nan")
+    for key, count in sums.items():
+        kind, _, name = key.partition("/")
+        if kind == "count":
+            place = "reward" if name in names else "measure"
+            rates[f"{place}/{name}"] = sums[f"sum/{name}"] / count if count else float("nan")
     for name, value in sums.items():
         if name.startswith("zero/"):
             rates[name] = value / rollouts
@@ -107,6 +113,8 @@ def rollout_columns(
     }
     for name, scores in rewards.parts.items():
         columns[f"reward/{name}"] = _listed(scores.values)
+        for measurement, values in scores.metrics.items():
+            columns[f"measure/{name}/{measurement}"] = _listed(values)
     return columns
 
 

@@ -24,6 +24,7 @@ from scorecraft.recipes.slots import (
     build_section,
     name_and_options,
 )
+from scorecraft.rewards.combination import Combination
 from scorecraft.rewards.reward import Reward
 from scorecraft.runs.trackers import check_trackers
 from scorecraft.sampling.sampling import Sampling
@@ -97,10 +98,10 @@ _MAY_BE_NULL = ("kl", "evaluate")
 class Recipe(BaseModel):
     """One training run: its parts, its sizes and its seed; everything left out takes the default recipe's value.
 
-    The slots ``task``, ``sampling``, ``credit``, ``advantage``, ``objective`` and ``optimizer`` take a part's name,
-    ``{name: options}`` or a built part; ``reward`` takes a mapping of such, in the order in which they are logged
-    (``{strict: {part: format}}`` gives a reward a name of its own); ``policy`` takes a name or folder, or
-    ``{name: options}``.
+    The slots ``task``, ``sampling``, ``combination``, ``credit``, ``advantage``, ``objective`` and ``optimizer`` take
+    a part's name, ``{name: options}`` or a built part; ``reward`` takes a mapping of such, in the order in which they
+    are logged (``{strict: {part: format}}`` gives a reward a name of its own, and ``transforms`` lists what its values
+    go through); ``policy`` takes a name or folder, or ``{name: options}``.
 
     steps: optimizer phases, each on fresh rollouts. prompts_per_step: problems sampled in each.
     epochs: passes over the rollouts of one step. minibatches: optimizer steps in each pass.
@@ -116,6 +117,7 @@ class Recipe(BaseModel):
     task: Task
     sampling: Sampling
     reward: Mapping[str, Reward]
+    combination: Combination
     credit: Credit
     advantage: Advantage
     objective: Objective

@@ -22,6 +22,7 @@ DEFAULT_PARTS: dict[str, Any] = {
     "task": "chain-arithmetic",
     "sampling": {"single-turn": {"group_size": 8}},
     "reward": {"correct": {}},
+    "combination": "weighted-sum",
     "credit": "outcome",
     "advantage": "group-standardized",
     "objective": "clipped-surrogate",
@@ -84,12 +85,21 @@ def _build_reward(name: str, options: Any) -> Part:
     path = ("reward", name)
     if isinstance(options, Part):
         return _build("reward", options, path)
+    if isinstance(options, Mapping) and "transforms" in options:
+        options = {**options, "transforms": _build_transforms(options["transforms"], (*path, "transforms"))}
     if not isinstance(options, Mapping) or "part" not in options:
         return _build("reward", {name: options}, ("reward",))
     if not isinstance(options["part"], str):
         raise _SlotError(Mistake((*path, "part"), f"expected the name of a reward, got {shown(options['part'])}"))
     part = _find("reward", options["part"], (*path, "part"))
     return _validate(part, {key: value for key, value in options.items() if key != "part"}, path)
+
+
+def _build_transforms(value: Any, path: KeyPath) -> tuple[Part, ...]:
+    if not isinstance(value, list | tuple):
+        expected = "expected a list of transforms, as in [{clip: {high: 1.0}}]"
+        raise _SlotError(Mistake(path, f"{expected}, got {shown(value)}"))
+    return tuple(_build("transform", item, (*path, place)) for place, item in enumerate(value))
 
 
 def build_section(key: str, model: type[BaseModel], value: Any) -> tuple[BaseModel | None, list[Mistake]]:

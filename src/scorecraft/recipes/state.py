@@ -51,6 +51,9 @@ def restore_state(folder: Path, optimizer: Optimizer, generator: torch.Generator
 
 
 def _parts(recipe: Recipe) -> list[tuple[str, Part]]:
-    slots = ("task", "sampling", "credit", "advantage", "objective")
+    slots = ("task", "sampling", "combination", "credit", "advantage", "objective")
     parts: list[tuple[str, Part]] = [(slot, getattr(recipe, slot)) for slot in slots]
-    return parts + [(f"reward/{name}", part) for name, part in recipe.reward.items()]
+    for name, part in recipe.reward.items():
+        parts.append((f"reward/{name}", part))
+        parts += [(f"reward/{name}/transform/{place}", each) for place, each in enumerate(part.transforms)]
+    return parts

@@ -162,7 +162,7 @@ class _Training:
         recipe = self.recipe
         return Context(
             recipe.task, self.generator, self.step, recipe.steps, self.policy, self.reference,
-            distributed.rank(), distributed.world_size(),
+            distributed.rank(), distributed.world_size(), distributed.gather,
         )  # fmt: skip
 
     def _update_settings(self) -> UpdateSettings:

@@ -51,12 +51,17 @@ _LAST = ("learning_rate", "tokens_per_second", "seconds")
 
 
 def parts(keys: Iterable[str]) -> list[Chart]:
-    """Return one chart for each part of the reward, in the order the metrics have them."""
-    return [
-        Chart(key.removeprefix("reward/"), (key,), "Mean over the completions this reward did not abstain from.")
-        for key in keys
-        if key.startswith("reward/")
-    ]
+    """Return one chart for each part of the reward and what it measured, in the order the metrics have them."""
+    charts = []
+    for key in keys:
+        kind, _, name = key.partition("/")
+        if kind == "reward" and name:
+            charts.append(Chart(name, (key,), "Mean over the completions this reward did not abstain from."))
+        elif kind == "measure":
+            reward, _, measurement = name.rpartition("/")
+            note = "Before its transforms." if measurement == "raw" else "Measured beside the reward, no part of it."
+            charts.append(Chart(f"{reward}: {measurement.replace('_', ' ')}", (key,), note))
+    return charts
 
 
 def dynamics(keys: Iterable[str]) -> list[Chart]:
@@ -64,7 +69,8 @@ def dynamics(keys: Iterable[str]) -> list[Chart]:
     present = list(keys)
     known = [chart for chart in _KNOWN if chart.keys[0] in present]
     taken = {"reward", "accuracy", "gap", *(key for chart in known for key in chart.keys)}
-    rest = [key for key in present if key not in taken and not key.startswith((*_NOT_CURVES, "reward/", "outcomes/"))]
+    elsewhere = (*_NOT_CURVES, "reward/", "measure/", "outcomes/")
+    rest = [key for key in present if key not in taken and not key.startswith(elsewhere)]
     early = [chart for chart in known if chart.keys[0] not in _LAST]
     late = [chart for chart in known if chart.keys[0] in _LAST]
     other = [Chart(key.replace("_", " ").capitalize(), (key,)) for key in rest]

@@ -106,7 +106,7 @@ def _block(table: pyarrow.Table) -> _Block:
         "training_step", "group", "text", "prompt", "answer", "gold", "truncated", "reward", "correct", "step_labels",
         "reason",
     )  # fmt: skip
-    names = [*plain, *(name for name in table.column_names if name.startswith("reward/"))]
+    names = [*plain, *(name for name in table.column_names if name.startswith(("reward/", "measure/")))]
     columns = {name: table.column(name).to_pylist() for name in names if name in table.column_names}
     return _Block(columns, tokens.astype(np.int64), lengths, planes)
 

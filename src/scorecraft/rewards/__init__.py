@@ -2,19 +2,19 @@
 
 from scorecraft.rewards.adaptive_length import adaptive_length
 from scorecraft.rewards.brevity import brevity
-from scorecraft.rewards.combine import combine
 from scorecraft.rewards.correctness import verdict_scores
 from scorecraft.rewards.format import matches, parseable
 from scorecraft.rewards.overlong import overlong
 from scorecraft.rewards.steps import correct_step_share
+from scorecraft.rewards.weighted_sum import weighted_sum
 
 __all__ = [
     "adaptive_length",
     "brevity",
-    "combine",
     "correct_step_share",
     "matches",
     "overlong",
     "parseable",
     "verdict_scores",
+    "weighted_sum",
 ]

@@ -64,6 +64,10 @@ class Detail {
       ["Forced", formatCount(tokens.length - sampled.length)],
       ["Mean log-probability", formatNumber(mean("logprobs"))],
       ["Mean entropy", formatNumber(mean("entropies"))],
+      ...set.measures.filter((name) => Number.isFinite(set.get(name, row))).map((name) => {
+        const [reward, measurement] = name.slice("measure/".length).split(/\/(?=[^/]*$)/);
+        return [`${reward}: ${measurement.replaceAll("_", " ")}`, formatNumber(set.get(name, row))];
+      }),
     ];
     this.rewards.replaceChildren(
       el("div", {}, el("h4", {}, "Rewards"), pairs([

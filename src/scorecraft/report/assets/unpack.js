@@ -27,6 +27,7 @@ class RolloutSet {
     const columns = JSON.parse(new TextDecoder().decode(await gunzip(this.packed.index)));
     this.count = columns.text.length;
     this.parts = Object.keys(columns).filter((name) => name.startsWith("reward/"));
+    this.measures = Object.keys(columns).filter((name) => name.startsWith("measure/"));
     this.steps = [...new Set(columns.training_step)];
     this.reasons = [...new Set(columns.reason)].filter(Boolean).sort();
     this.place = new Array(this.count);

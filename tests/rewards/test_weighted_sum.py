@@ -5,8 +5,8 @@ import torch
 
 from scorecraft.errors import ScorecraftError
 from scorecraft.problem import Outcome
-from scorecraft.rewards import combine
-from scorecraft.rewards.parts import Brevity, Correct, Steps
+from scorecraft.rewards import weighted_sum
+from scorecraft.rewards.parts.basic import Brevity, Correct, Steps
 from scorecraft.scores import Scores
 
 NAN = float("nan")
@@ -18,7 +18,7 @@ def failed(outcome, *values):
 
 
 def test_weighted_sum_over_those_that_did_not_abstain():
-    table = combine({
+    table = weighted_sum({
         "correct": (Correct(weight=2.0), Scores.of([1.0, 0.0, None, None])),
         "brevity": (Brevity(weight=0.5), Scores.of([-1.0, None, -0.5, None])),
     })  # fmt: skip
@@ -29,7 +29,7 @@ def test_weighted_sum_over_those_that_did_not_abstain():
 
 @pytest.mark.parametrize("outcome", [Outcome.TIMEOUT, Outcome.ERROR, Outcome.UNPARSED])
 def test_a_failed_reward_takes_the_rollout_out(outcome):
-    table = combine({
+    table = weighted_sum({
         "correct": (Correct(), failed(outcome, 1.0, NAN)),
         "brevity": (Brevity(), Scores.of([-0.5, -0.5])),
     })  # fmt: skip
@@ -38,7 +38,7 @@ def test_a_failed_reward_takes_the_rollout_out(outcome):
 
 
 def test_weight_zero_decides_nothing():
-    table = combine({
+    table = weighted_sum({
         "correct": (Correct(), Scores.of([1.0, None])),
         "steps": (Steps(weight=0.0), failed(Outcome.ERROR, NAN, 5.0)),
     })  # fmt: skip
@@ -48,13 +48,13 @@ def test_weight_zero_decides_nothing():
 
 
 def test_negative_weights_subtract():
-    assert combine({"brevity": (Brevity(weight=-1.0), Scores.of([2.0]))}).total.tolist() == [-2.0]
+    assert weighted_sum({"brevity": (Brevity(weight=-1.0), Scores.of([2.0]))}).total.tolist() == [-2.0]
 
 
 def test_impossible_tables_are_refused():
     with pytest.raises(ScorecraftError, match="no rewards"):
-        combine({})
+        weighted_sum({})
     with pytest.raises(ScorecraftError, match="different numbers of rollouts"):
-        combine({"correct": (Correct(), Scores.of([1.0])), "brevity": (Brevity(), Scores.of([1.0, 2.0]))})
+        weighted_sum({"correct": (Correct(), Scores.of([1.0])), "brevity": (Brevity(), Scores.of([1.0, 2.0]))})
     with pytest.raises(ScorecraftError, match="'correct': expected a finite weight"):
-        combine({"correct": (Correct(weight=NAN), Scores.of([1.0]))})
+        weighted_sum({"correct": (Correct(weight=NAN), Scores.of([1.0]))})

@@ -1,0 +1,8 @@
+"""Combination parts of recipes: how several rewards become one.
+
+Every module here registers its parts when it is imported, and is named below.
+"""
+
+from scorecraft.rewards.combinations import sums
+
+__all__ = ["sums"]

@@ -1,0 +1,9 @@
+"""Reward parts of recipes: options, and the hand-over to the pure functions of this room.
+
+Every module here registers its parts when it is imported, and is named below.
+"""
+
+from scorecraft.rewards.parts import basic, calibration
+from scorecraft.rewards.planted import parts as planted
+
+__all__ = ["basic", "calibration", "planted"]

@@ -1,0 +1,8 @@
+"""Transform parts of recipes: what may stand under a reward's ``transforms``.
+
+Every module here registers its parts when it is imported, and is named below.
+"""
+
+from scorecraft.rewards.transforms import linear
+
+__all__ = ["linear"]
