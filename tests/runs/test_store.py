@@ -269,3 +269,17 @@ def test_the_environment_names_packages_and_machine_but_nobody(tmp_path):
     assert found["python"].startswith("3.")
     assert set(found["machine"]) == {"system", "architecture", "processor", "cores"}
     assert "commit" not in found
+
+
+def test_some_steps_and_columns_can_be_read(store):
+    rollouts = make_rollouts()
+    for step in (10, 20, 30):
+        store.save_rollouts(step, rollouts, {"reward": [float(step)] * len(rollouts)})
+    table = store.read_rollouts([10, 30], ["reward"])
+    assert table.column_names == ["training_step", "reward"]
+    assert table["training_step"].to_pylist() == [10] * len(rollouts) + [30] * len(rollouts)
+    assert table["reward"].to_pylist() == [10.0] * len(rollouts) + [30.0] * len(rollouts)
+    with pytest.raises(ScorecraftError, match="no rollouts of step 25, 40"):
+        store.read_rollouts([10, 40, 25])
+    with pytest.raises(ScorecraftError, match="no saved rollout has a column 'rewrad'"):
+        store.read_rollouts([10], ["rewrad"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,27 +145,37 @@ class RunStore:
         self._rollouts.mkdir(exist_ok=True)
         files.replace(self.rollouts_path(step), lambda new: rollouts.to_parquet(new, extra))
 
-    def read_rollouts(self, step: int | None = None) -> pyarrow.Table:
-        """Return the rollouts of one step, or of all, as a table with the training step under ``training_step``.
+    def read_rollouts(
+        self, step: int | Iterable[int] | None = None, columns: Sequence[str] | None = None
+    ) -> pyarrow.Table:
+        """Return the rollouts of one step, of some, or of all, with the training step under ``training_step``.
 
-        Raises `ScorecraftError` where that step has none. `Rollouts.from_parquet` on `rollouts_path` gives tensors.
+        columns: the ones to read, which is quicker than all; a step that lacks one has nulls there.
+
+        Raises `ScorecraftError` where a step has none. `Rollouts.from_parquet` on `rollouts_path` gives tensors.
         """
         require("pyarrow", "lm", "reading rollouts")
         import pyarrow as pa
 
         have = self.rollout_steps()
-        if step is not None and step not in have:
-            raise ScorecraftError(f"{self.directory}: no rollouts of step {step}; saved steps: {have or 'none'}")
-        tables = [self._table(one) for one in (have if step is None else [step])]
-        return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({"training_step": []})
+        wanted = have if step is None else [step] if isinstance(step, int) else list(step)
+        if missing := sorted(set(wanted) - set(have)):
+            raise ScorecraftError(
+                f"{self.directory}: no rollouts of step {', '.join(map(str, missing))}; saved steps: {have or 'none'}"
+            )
+        tables = [self._table(one, columns) for one in wanted]
+        table = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({"training_step": []})
+        if tables and (unknown := sorted(set(columns or ()) - set(table.column_names))):
+            raise ScorecraftError(f"{self.directory}: no saved rollout has a column '{unknown[0]}'")
+        return table
 
-    def _table(self, step: int) -> pyarrow.Table:
+    def _table(self, step: int, columns: Sequence[str] | None) -> pyarrow.Table:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         path = self.rollouts_path(step)
         try:
-            table = pq.read_table(str(path))
+            table = pq.read_table(str(path), columns=None if columns is None else list(columns))
         except (OSError, pa.ArrowInvalid) as error:
             raise ScorecraftError(
                 f"{path}: not a readable Parquet file ({error}); delete it to read the others"
