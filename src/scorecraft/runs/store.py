@@ -175,7 +175,8 @@ class RunStore:
 
         path = self.rollouts_path(step)
         try:
-            table = pq.read_table(str(path), columns=None if columns is None else list(columns))
+            with pq.ParquetFile(str(path)) as file:
+                table = file.read(columns=None if columns is None else list(columns))
         except (OSError, pa.ArrowInvalid) as error:
             raise ScorecraftError(
                 f"{path}: not a readable Parquet file ({error}); delete it to read the others"
