@@ -176,12 +176,16 @@ class RunStore:
         path = self.rollouts_path(step)
         try:
             with pq.ParquetFile(str(path)) as file:
-                table = file.read(columns=None if columns is None else list(columns))
+                names = file.schema_arrow.names
+                kept = names if columns is None else [name for name in columns if name in names]
+                table, rows = file.read(columns=kept), file.metadata.num_rows
         except (OSError, pa.ArrowInvalid) as error:
             raise ScorecraftError(
                 f"{path}: not a readable Parquet file ({error}); delete it to read the others"
             ) from error
-        steps = pa.array([step] * table.num_rows, pa.int64())
+        steps = pa.array([step] * rows, pa.int64())
+        if not kept:
+            return pa.table({"training_step": steps})
         return table.replace_schema_metadata(None).add_column(0, "training_step", steps)
 
     def save_token_texts(self, texts: Mapping[int, str]) -> None:
