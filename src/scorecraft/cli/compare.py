@@ -16,7 +16,7 @@ from scorecraft.errors import ScorecraftError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from scorecraft.recipes.display import TrainingDisplay
+    from scorecraft.cli.compare_display import CompareDisplay
     from scorecraft.recipes.recipe import Recipe
 
 
@@ -153,10 +153,11 @@ def _check_stored(run: PlannedRun) -> None:
         )
 
 
-def _carry_out(run: PlannedRun, display: TrainingDisplay) -> None:
+def _carry_out(run: PlannedRun, display: CompareDisplay) -> None:
     """Train, go on, or leave a run that is finished as it is."""
     from scorecraft.runs import RunStore, is_run
 
+    display.expect(run.directory.name)
     exists = is_run(run.directory)
     if exists and run.recipe.steps in RunStore.open(run.directory).checkpoints():
         display.start(run.recipe, run.directory, run.recipe.steps, run.recipe.steps)
