@@ -23,6 +23,14 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+def pytest_configure(config):
+    """Compile the loops before any worker starts: what is compiled in the middle of a test may round differently."""
+    if not hasattr(config, "workerinput"):
+        from scorecraft.lm.compiling import compile_loops
+
+        compile_loops("cpu", "float32")
+
+
 @pytest.fixture(scope="session")
 def make_rollouts():
     return runpy.run_path(str(Path(__file__).parent / "rollout_tables.py"))["make_rollouts"]

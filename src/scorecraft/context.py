@@ -23,7 +23,7 @@ class Context:
     functions do not import the language model); ``task`` is the `scorecraft.tasks.Task`; ``generator`` is the
     only source of random numbers a part may use, so that runs can be repeated and resumed. ``gather`` returns a
     tensor's rows of all workers one below the other, and which of them are this worker's: for parts that need the
-    whole batch.
+    whole batch. ``load_policy`` returns another policy by its built-in name or folder, the same object each time.
     """
 
     task: Any
@@ -35,6 +35,7 @@ class Context:
     rank: int = 0
     world_size: int = 1
     gather: Callable[[Tensor], tuple[Tensor, slice]] = field(default=_own_rows)
+    load_policy: Callable[[str], Any] | None = None
 
     def uniforms(self, rows: int, *shape: int) -> Tensor:
         """Draw float64 uniforms in [0, 1), ``[rows, *shape]``: one row per rollout (or prompt) of this worker.

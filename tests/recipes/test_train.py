@@ -58,6 +58,19 @@ def weights(directory):
     return step, load_file(path / "policy" / "model.safetensors")
 
 
+def test_metrics_and_evaluations_reach_a_tracker(folder, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(small(folder, steps=3, trackers=["tensorboard"]), tmp_path / "run")
+    found = EventAccumulator(str(tmp_path / "run/tensorboard"))
+    found.Reload()
+    store = RunStore.open(tmp_path / "run")
+    assert [e.value for e in found.Scalars("reward")] == pytest.approx([row["reward"] for row in store.read_metrics()])
+    held_out = [row["accuracy"] for row in store.read_evaluations()]
+    assert [e.value for e in found.Scalars("held-out/accuracy")] == pytest.approx(held_out)
+    assert "@misc{grpo," in store.citations
+
+
 def test_a_reward_is_learned_and_everything_is_kept(folder, tmp_path):
     summary = train(small(folder, steps=40), tmp_path / "run")
     metrics = RunStore.open(tmp_path / "run").read_metrics()

@@ -293,3 +293,11 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(filled, open_page):
         "n => n.filter(e => e.getBoundingClientRect().height < 28).map(e => e.outerHTML)"
     )
     assert small == []
+
+
+def test_what_to_cite_is_on_the_page_as_text(make_run, open_page):
+    store = make_run()
+    (store.directory / "citations.bib").write_text("@misc{a, title = {{" + ATTACK + "}}}", encoding="utf-8")
+    page = open_page(write_report([store.directory]))
+    expect(page.get_by_label("Citations")).to_have_text("@misc{a, title = {{" + ATTACK + "}}}")
+    assert page.evaluate("window.pwned") is None

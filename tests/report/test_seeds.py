@@ -58,3 +58,16 @@ def test_a_single_run_has_no_band_and_empty_runs_have_no_curves():
     assert mean_and_band([table]) == (table, {})
     assert mean_and_band([{}, {}]) == ({}, {})
     assert rows_of(table) == [{"step": 1, "reward": 0.5}]
+
+
+def test_the_band_of_a_share_stays_within_its_bounds(make_run):
+    from scorecraft.report.overlay import read_run, report_data
+
+    stores = [make_run(f"a-seed-{seed}", f"steps: 1\nseed: {seed}\n") for seed in (0, 1)]
+    for store, accuracy in zip(stores, (0.2, 0.6), strict=True):
+        store.append_metrics({"step": 1, "accuracy": accuracy, "reward": accuracy})
+    (series,) = report_data([read_run(store, store.directory.name) for store in stores])["series"]
+    # Mean 0.4, s = 0.283, t(0.975, 1) = 12.7: 0.4 -+ 2.54.
+    assert series["bands"]["metrics"]["accuracy"] == [[0.0], [1.0]]
+    low, high = series["bands"]["metrics"]["reward"]
+    assert (low[0], high[0]) == pytest.approx((0.4 - 2.5412, 0.4 + 2.5412), abs=1e-3)

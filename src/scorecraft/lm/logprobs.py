@@ -6,18 +6,23 @@ policy sampled. The gradient of the output matrix is added in place.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
+from scorecraft.errors import ScorecraftError
 from scorecraft.lm import llama, transformers_backbone
 from scorecraft.lm.fused import accumulate_gradient, on_cpu_float32
+from scorecraft.lm.generate import left_pad
 from scorecraft.lm.policy import Policy
 from scorecraft.rollouts import Rollouts
 
 ROWS_PER_BLOCK = 256
+# Where a model's own forward pass holds all logits of a batch, these are at most so many numbers (256 MiB in float32).
+LOGITS_AT_ONCE = 64 * 2**20
 
 
 def _softmax_in_place(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,3 +153,79 @@ def token_logprobs(
     where = torch.zeros_like(rollouts.mask)
     where[:, :width] = mask
     return empty.masked_scatter(where, values), empty.masked_scatter(where, entropies)
+
+
+@torch.no_grad()
+def score_tokens(
+    policy: Policy,
+    prompts: Sequence[Sequence[int]],
+    completions: Sequence[Sequence[int]],
+    *,
+    temperature: float = 1.0,
+    tokens_per_batch: int = 16384,
+) -> Float32[Tensor, "rollout token"]:
+    """Return the log-probability of every completion token after its prompt, right-padded with 0; see `Policy`."""
+    _check_texts(policy, prompts, completions, temperature)
+    out = torch.zeros(len(completions), max(map(len, completions), default=0))
+    for rows in _batches_of(policy, prompts, completions, tokens_per_batch):
+        asked = list(dict.fromkeys(tuple(prompts[row]) for row in rows))
+        table, prompt_lengths = left_pad(asked, policy.pad_id)
+        places = {prompt: place for place, prompt in enumerate(asked)}
+        group = torch.tensor([places[tuple(prompts[row])] for row in rows])
+        lengths = torch.tensor([len(completions[row]) for row in rows])
+        width = int(lengths.max())
+        tokens = torch.full((len(rows), width), policy.pad_id)
+        for place, row in enumerate(rows):
+            tokens[place, : lengths[place]] = torch.tensor(completions[row])
+        mask = torch.arange(width) < lengths[:, None]
+        inputs = (table, prompt_lengths, tokens, lengths, group, mask)
+        table, prompt_lengths, tokens, lengths, group, on_device = (value.to(policy.device) for value in inputs)
+        values, _ = sampled_logprobs(policy, table, prompt_lengths, tokens, lengths, group, on_device, temperature)
+        scored = torch.zeros(mask.shape).masked_scatter(mask, values.float().cpu())
+        out[torch.tensor(rows), :width] = scored
+    return out
+
+
+def _batches_of(
+    policy: Policy, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], tokens: int
+) -> list[list[int]]:
+    """Split the rows that are not empty, similar lengths together, into batches of at most ``tokens`` with padding."""
+    if not llama.supported(policy.model):
+        tokens = min(tokens, LOGITS_AT_ONCE // policy.model.config.get_text_config().vocab_size)
+    size = [len(prompt) + len(completion) for prompt, completion in zip(prompts, completions, strict=True)]
+    order = sorted((row for row, completion in enumerate(completions) if completion), key=lambda row: (size[row], row))
+    batches: list[list[int]] = []
+    for row in order:
+        if not batches or (len(batches[-1]) + 1) * size[row] > tokens:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
+
+
+def _check_texts(
+    policy: Policy, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], temperature: float
+) -> None:
+    if len(prompts) != len(completions):
+        raise ScorecraftError(
+            f"score_tokens: {len(prompts)} prompts, but {len(completions)} completions; give each its own"
+        )
+    if not temperature > 0:
+        raise ScorecraftError(f"score_tokens: expected a temperature above 0, got {temperature:g}")
+    vocabulary = policy.model.config.get_text_config().vocab_size
+    for row, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
+        if not prompt:
+            raise ScorecraftError(
+                f"score_tokens: prompt {row} is empty, and a first token has no probability after nothing; "
+                "begin with the beginning-of-sequence token"
+            )
+        if len(prompt) + len(completion) > policy.context_length:
+            raise ScorecraftError(
+                f"score_tokens: prompt {row} has {len(prompt)} tokens and its completion {len(completion)}, beyond the "
+                f"{policy.context_length} tokens of context of '{policy.name}'; shorten either"
+            )
+        outside = [token for token in (*prompt, *completion) if not 0 <= token < vocabulary]
+        if outside:
+            raise ScorecraftError(
+                f"score_tokens: token {outside[0]} of row {row} is not in the vocabulary of '{policy.name}' (0 to "
+                f"{vocabulary - 1}); score a text with the tokens of the model's own tokenizer"
+            )

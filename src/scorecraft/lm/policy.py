@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from scorecraft.lm.memory import reuse_freed_memory
 from scorecraft.lm.threads import match_compiled_loops
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from scorecraft.lm.cache import Progress
@@ -156,6 +158,32 @@ class Policy:
         if known is None:
             known = self._token_texts[token] = self._token_text(token)
         return known
+
+    def score_tokens(
+        self,
+        prompts: Sequence[Sequence[int]],
+        completions: Sequence[Sequence[int]],
+        *,
+        temperature: float = 1.0,
+        tokens_per_batch: int = 16384,
+    ) -> Float32[Tensor, "rollout token"]:
+        """Return the log-probability of every given token, ``log P(completion[j] | prompt, completion[:j])``.
+
+        Without gradient, right-padded with 0, on the processor. Equal prompts of a batch are computed once.
+
+        Args:
+            prompts: the tokens before each completion, at least one.
+            completions: the tokens to score; an empty one gives a row of 0.
+            temperature: divides the logits; above 0.
+            tokens_per_batch: how many tokens, padding counted, go through the model at a time.
+
+        Raises:
+            ScorecraftError: for unequal numbers of prompts and completions, an empty prompt, a token outside the
+                vocabulary, a text longer than the context, or a temperature that is not above 0.
+        """
+        from scorecraft.lm.logprobs import score_tokens
+
+        return score_tokens(self, prompts, completions, temperature=temperature, tokens_per_batch=tokens_per_batch)
 
     def _token_text(self, token: int) -> str:
         text = str(self.tokenizer.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False))

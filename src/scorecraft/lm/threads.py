@@ -12,7 +12,10 @@ def match_compiled_loops() -> None:
     """Let the compiled loops use as many threads as torch does (its setting, or ``OMP_NUM_THREADS``)."""
     import numba
 
-    numba.set_num_threads(max(1, min(torch.get_num_threads(), _most())))
+    wanted = torch.get_num_threads()
+    numba.set_num_threads(max(1, min(wanted, _most())))
+    # Where both use OpenMP, numba's first call sets the number for torch as well.
+    torch.set_num_threads(wanted)
 
 
 def _most() -> int:

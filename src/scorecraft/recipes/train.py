@@ -8,6 +8,7 @@ Whatever a method needs beyond this comes in through its part and the `Context`;
 from __future__ import annotations
 
 import copy
+import functools
 import time
 from contextlib import nullcontext
 from dataclasses import replace
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from scorecraft.catalog.bibtex import bibtex
 from scorecraft.context import Context
 from scorecraft.errors import ScorecraftError
 from scorecraft.lm import distributed
@@ -22,6 +24,7 @@ from scorecraft.lm.compiling import compile_loops
 from scorecraft.lm.optimizer import Optimizer
 from scorecraft.lm.policy import Policy, resolve_policy
 from scorecraft.lm.update import UpdateSettings, reference_logprobs, update
+from scorecraft.recipes.cite import citations
 from scorecraft.recipes.collect import check_first_prompts, collect, penalize, verdicts
 from scorecraft.recipes.display import QuietDisplay, TrainingDisplay, TrainingSummary
 from scorecraft.recipes.evaluate import evaluate
@@ -46,6 +49,9 @@ def train(
     """
     with distributed.workers(recipe.device), display or QuietDisplay() as shown:
         leads = distributed.rank() == 0
+        if leads:
+            compile_loops(recipe.device, recipe.dtype, shown.phase)
+        distributed.wait()
         # Mistakes in data, prompts or policy are told before there is a directory.
         first = None if resume else _first_policy(recipe, shown)
         if first:
@@ -77,6 +83,7 @@ class _Training:
         self.optimizer = Optimizer(recipe.optimizer, self.policy.model, recipe.steps)
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.step, self.position = 0, 0
+        self.load_policy = functools.cache(lambda name: _other_policy(name, recipe, display))
         if found:
             self.step = found[0]
             self.position = restore_state(found[1], self.optimizer, self.generator, recipe)
@@ -162,7 +169,7 @@ class _Training:
         recipe = self.recipe
         return Context(
             recipe.task, self.generator, self.step, recipe.steps, self.policy, self.reference,
-            distributed.rank(), distributed.world_size(), distributed.gather,
+            distributed.rank(), distributed.world_size(), distributed.gather, self.load_policy,
         )  # fmt: skip
 
     def _update_settings(self) -> UpdateSettings:
@@ -232,17 +239,21 @@ class _Training:
 
 
 def _first_policy(recipe: Recipe, display: TrainingDisplay) -> Policy:
-    policy = resolve_policy(
+    return resolve_policy(
         recipe.policy.name, recipe.policy.options, recipe.task, device=recipe.device, dtype=recipe.dtype,
         progress=display.phase,
     )  # fmt: skip
-    compile_loops(policy, display.phase)
-    return policy
+
+
+def _other_policy(name: str, recipe: Recipe, display: TrainingDisplay) -> Policy:
+    """Return a policy that a part asked for, beside the one that is trained."""
+    return resolve_policy(name, {}, recipe.task, device=recipe.device, dtype=recipe.dtype, progress=display.phase)
 
 
 def _open_store(recipe: Recipe, directory: Path, resume: bool) -> RunStore:
     if not resume:
-        return RunStore.create(directory, recipe.to_yaml(), environment())
+        papers = "\n".join(bibtex(paper) for paper in citations(recipe))
+        return RunStore.create(directory, recipe.to_yaml(), environment(), citations=papers)
     store = RunStore.open(directory)
     stored = Recipe.from_yaml(store.recipe_yaml)
     if stored.hash != recipe.hash:

@@ -50,6 +50,12 @@ _KNOWN = (
 _LAST = ("learning_rate", "tokens_per_second", "seconds")
 
 
+def is_share(key: str) -> bool:
+    """Return True for a metric that is a fraction of rollouts, tokens, groups or problems."""
+    shares = {key for chart in _KNOWN if chart.format == "share" for key in chart.keys}
+    return key in shares | {"accuracy", "unparsed"} or key.startswith(("pass@", "mean@", "zero/", "outcomes/"))
+
+
 def parts(keys: Iterable[str]) -> list[Chart]:
     """Return one chart for each part of the reward and what it measured, in the order the metrics have them."""
     charts = []

@@ -24,6 +24,7 @@ class RunData:
     recipe_yaml: str
     recipe: dict[str, Any]
     versions: dict[str, Any]
+    citations: str
     metrics: list[dict[str, Any]]
     evaluations: list[dict[str, Any]]
     groups: charts.Columns
@@ -38,8 +39,8 @@ def read_run(store: RunStore, name: str, rollouts: Mapping[str, Any] | None = No
     """Return a run's data; ``rollouts`` are its packed ones, which know the spread of the rewards."""
     metrics = charts.with_derived(store.read_metrics())
     return RunData(
-        name, store.recipe_yaml, _recipe(store.recipe_yaml), store.versions, metrics, store.read_evaluations(),
-        rollouts["groups"] if rollouts else {},
+        name, store.recipe_yaml, _recipe(store.recipe_yaml), store.versions, store.citations, metrics,
+        store.read_evaluations(), rollouts["groups"] if rollouts else {},
     )  # fmt: skip
 
 
@@ -50,7 +51,10 @@ def report_data(runs: Sequence[RunData]) -> dict[str, Any]:
     keys = list(dict.fromkeys(key for one in drawn for key in one["metrics"]))
     evaluated = list(dict.fromkeys(key for one in drawn for key in one["evaluations"]))
     return {
-        "runs": [{"name": run.name, "recipe": run.recipe_yaml, "versions": run.versions} for run in runs],
+        "runs": [
+            {"name": run.name, "recipe": run.recipe_yaml, "versions": run.versions, "citations": run.citations}
+            for run in runs
+        ],
         "series": drawn,
         "gap": charts.as_json(charts.gap(keys)),
         "parts": charts.as_json(charts.parts(keys)),
@@ -75,6 +79,10 @@ def _series(series: Series, runs: Sequence[RunData]) -> dict[str, Any]:
     metrics, metric_bands = mean_and_band([charts.columns(run.metrics) for run in runs])
     evaluations, evaluation_bands = mean_and_band([charts.columns(run.evaluations) for run in runs])
     groups, group_bands = mean_and_band([run.groups for run in runs])
+    for bands in (metric_bands, evaluation_bands):
+        for key in filter(charts.is_share, bands):
+            # Student's interval knows no bounds; a share has them.
+            bands[key] = [[None if edge is None else min(max(edge, 0.0), 1.0) for edge in ends] for ends in bands[key]]
     if "accuracy" in evaluation_bands:
         # Over seeds the interval is that of the seeds, not the mean of those over problems.
         evaluations["accuracy_low"], evaluations["accuracy_high"] = evaluation_bands["accuracy"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RECIPE = "recipe.yaml"
 VERSIONS = "versions.json"
+CITATIONS = "citations.bib"
 TOKENS = "tokens.json"
 LOCK = ".lock"
 
@@ -40,9 +41,17 @@ class RunStore:
 
     @classmethod
     def create(
-        cls, directory: Path | str, recipe_yaml: str, versions: Mapping[str, Any], sync_every: int = 1
+        cls,
+        directory: Path | str,
+        recipe_yaml: str,
+        versions: Mapping[str, Any],
+        sync_every: int = 1,
+        citations: str = "",
     ) -> RunStore:
-        """Make a new run; raises `ScorecraftError` where the directory holds a run already or is a file."""
+        """Make a new run; raises `ScorecraftError` where the directory holds a run already or is a file.
+
+        citations: BibTeX of what the recipe rests on.
+        """
         directory = Path(directory)
         if is_run(directory):
             raise ScorecraftError(f"{directory}: holds a run already; go on with --resume, or choose another --run")
@@ -53,6 +62,7 @@ class RunStore:
         except OSError as error:
             raise ScorecraftError(f"{directory}: cannot be made ({error}); choose another --run") from error
         files.replace_text(directory / VERSIONS, files.json_text(dict(versions), indent=1))
+        files.replace_text(directory / CITATIONS, citations)
         # Last, since it is what makes the directory a run.
         files.replace_text(directory / RECIPE, recipe_yaml)
         return cls(directory, sync_every)
@@ -98,6 +108,12 @@ class RunStore:
     def versions(self) -> dict[str, Any]:
         """What the run was made with; empty where the file is missing or torn."""
         return _read_object(self.directory / VERSIONS)
+
+    @property
+    def citations(self) -> str:
+        """BibTeX of what the recipe rests on; empty where none was saved."""
+        path = self.directory / CITATIONS
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     def append_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Add the metrics of one step; they must have its number under ``step``."""

@@ -38,7 +38,8 @@ function drawRecipes(report) {
   byId("recipes").append(...report.runs.map((run) => el("details", { class: "recipe", open: report.runs.length === 1 },
     el("summary", {}, run.name),
     el("div", { class: "two" }, el("pre", { tabindex: "0", "aria-label": "Recipe" }, run.recipe),
-      el("pre", { tabindex: "0", "aria-label": "Versions" }, versionText(run.versions))))));
+      el("pre", { tabindex: "0", "aria-label": "Versions" }, versionText(run.versions))),
+    run.citations ? el("div", {}, el("h4", {}, "To cite"), el("pre", { tabindex: "0", "aria-label": "Citations" }, run.citations)) : null)));
 }
 
 function versionText(value, indent = "") {
