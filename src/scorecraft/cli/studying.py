@@ -120,7 +120,10 @@ def show(
     from scorecraft.errors import ScorecraftError
     from scorecraft.runs.files import json_text
     from scorecraft.studies import results
+    from scorecraft.studies.find import find_study
 
+    if slug is not None:
+        find_study(slug)
     found = results.all_results() if slug is None else [results.read(slug)]
     if json:
         print(json_text(found, indent=1))

@@ -61,7 +61,7 @@ def print_summary(console: Console, summary: TrainingSummary) -> None:
         console.print()
     last = summary.final.get("reward")
     reward = f", reward {figure('reward', last)} in the last step" if last is not None else ""
-    console.print(f"{summary.steps} steps in {duration(summary.seconds)}{reward}")
+    console.print(f"{summary.steps} step{'' if summary.steps == 1 else 's'} in {duration(summary.seconds)}{reward}")
     console.print(f"report: {clean(str(summary.report))}", soft_wrap=True)
 
 
