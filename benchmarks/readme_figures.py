@@ -40,6 +40,7 @@ def figures() -> str:
         f"by {span([100 * s['gain'] for s in seeds], '{:.0f}')} points (seeds {', '.join(trained['seeds'])}).",
         f"- Of this machine's matrix-product rate, training reaches {peak['training']['share']:.0%} and generation "
         f"{peak['generation']['share']:.0%}.",
+        f"- {survival()}",
         "",
         f"| one GRPO step, against TRL {against['environment']['packages']['trl']} | times as fast | of its memory |",
         "|---|---|---|",
@@ -48,6 +49,20 @@ def figures() -> str:
         found = against["settings"][name]
         lines.append(f"| {label} | {found['speed_ratio']:.2f} | {found['memory_ratio']:.0%} |")
     return "\n".join(lines)
+
+
+def survival() -> str:
+    """Return what killing, keeping and looking at runs costs."""
+    kills, cost, page = result("kills"), result("checkpoint_cost"), result("report_speed")
+    reading = result("reading_rollouts")
+    equal = kills["runs"] - len(kills["unequal"])
+    numbers = reading["seconds"]["all steps, numbers"]
+    return (
+        f"Of {kills['runs']} runs that were killed {kills['kills']} times in all, {equal} ended with the same bits as "
+        f"one that was not. Checkpoints take {cost['share']:.1%} of the default training. A page with "
+        f"{page['rollouts']:,} rollouts is written in {page['write_seconds']:.1f} s and has {page['megabytes']:.1f} "
+        f"MB; the numbers of {reading['rollouts']:,} kept rollouts are read in {numbers:.1f} s."
+    )
 
 
 def span(values: list[float], form: str) -> str:
