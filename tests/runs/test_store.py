@@ -83,6 +83,7 @@ def test_a_creation_that_was_killed_can_be_repeated(tmp_path):
     RunStore.create(tmp_path / "run", "seed: 0\n", {"a": 1})
     assert RunStore.open(tmp_path / "run").versions == {"a": 1}
     assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.name != ".lock") == [
+        "citations.bib",
         "recipe.yaml",
         "versions.json",
     ]
