@@ -11,7 +11,7 @@ import importlib
 import warnings
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +19,10 @@ from scorecraft.errors import ScorecraftError, ScorecraftWarning, nearest
 from scorecraft.traits import Traits
 
 ENTRY_POINT_GROUP = "scorecraft.parts"
+
+# How much of a batch the value of one rollout depends on: itself, the completions of its prompt, or the whole batch.
+Scope = Literal["rollout", "group", "batch"]
+SCOPES: tuple[Scope, ...] = ("rollout", "group", "batch")
 
 # Which module registers the built-in parts of a slot.
 SLOT_MODULES = {
@@ -41,6 +45,15 @@ class Part(BaseModel):
 
     slot: ClassVar[str] = ""
     name: ClassVar[str] = ""
+
+    @property
+    def scope(self) -> Scope:
+        """How much of a batch the value that this part gives one rollout depends on.
+
+        A part that compares completions, or learns from the batches it has seen, overrides it, so that it is refused
+        where completions come one at a time.
+        """
+        return "rollout"
 
     def traits(self) -> Traits:
         """Return what `scorecraft lint` must know: what this part's effect rests on, and what it does to the signal."""

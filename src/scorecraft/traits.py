@@ -15,6 +15,9 @@ class Trait(StrEnum):
     """A property of the training signal that parts give, need, keep or take away."""
 
     MAGNITUDE = "how far apart the rewards of a group are"
+    LEVEL = "how high the rewards of a group are"
+    BATCH_MAGNITUDE = "how far apart the rewards of a batch are"
+    BATCH_LEVEL = "how high the rewards of a batch are"
     TOKEN_DIFFERENCES = "that tokens of one completion earn differently"
     COMPARISON = "two or more completions of each prompt"
     WHOLE_RETURN = "returns that are the total reward at every token"

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from scorecraft import __version__
-from scorecraft.cli import catalog, compare, listing, measuring, studying, training
+from scorecraft.cli import catalog, compare, listing, measuring, probing, rescoring, studying, training
 from scorecraft.cli.terminal import errors, plain
 from scorecraft.errors import ScorecraftError
 
@@ -51,10 +51,12 @@ for _name, _command, _short in (
     ("eval", measuring.evaluate, "Measure a policy on held-out problems."),
     ("generate", measuring.generate, "Show completions and their verdicts."),
     ("compare", compare.compare, "Train several recipes with the same seeds, and table their differences."),
+    ("score", rescoring.score, "Score completions that are there already."),
     ("report", listing.report, "Write the page on one or several runs."),
     ("tasks", listing.tasks, "List the tasks, with examples."),
     ("parts", listing.parts, "List what can stand in a recipe."),
     ("lint", listing.lint, "Check whether a recipe's parts survive one another."),
+    ("probe-reward", probing.probe_reward, "See whether tricks earn more than honest work."),
     ("methods", catalog.methods, "List the published methods and what came of them."),
     ("cite", catalog.cite, "Print BibTeX for a recipe or a method."),
     ("new", listing.new, "Copy a ready recipe to start from."),

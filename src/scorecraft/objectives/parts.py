@@ -14,7 +14,15 @@ from torch import Tensor
 from scorecraft.catalog import implements
 from scorecraft.context import Context
 from scorecraft.errors import ScorecraftError
-from scorecraft.objectives.advantages import BaselineScale, Singleton, group_sum, no_baseline, token_advantages
+from scorecraft.objectives import channel_part
+from scorecraft.objectives.advantages import (
+    BaselineScale,
+    Singleton,
+    group_sum,
+    no_baseline,
+    rollout_advantages,
+    token_advantages,
+)
 from scorecraft.objectives.aggregation import AggregationMode, aggregation_weights
 from scorecraft.objectives.batch_standardized import batch_standardized, batch_standardized_over_tokens
 from scorecraft.objectives.clipped_surrogate import clipped_surrogate
@@ -23,6 +31,7 @@ from scorecraft.objectives.group_mean import group_mean
 from scorecraft.objectives.group_standardized import Deviation, group_standardized
 from scorecraft.objectives.interfaces import Advantage, Advantages, LossInputs, Objective, TokenLoss
 from scorecraft.objectives.leave_one_out import leave_one_out
+from scorecraft.objectives.lost_transforms import warn_of_lost_transforms
 from scorecraft.objectives.presets import PRESETS, Preset
 from scorecraft.objectives.ratio import RatioLevel
 from scorecraft.objectives.reinforce import reinforce
@@ -32,6 +41,9 @@ from scorecraft.parts import register
 from scorecraft.rollouts import Rollouts
 from scorecraft.scores import RewardTable
 from scorecraft.traits import Note, Trait, Traits
+
+# Parts in files of their own, which register themselves.
+_ELSEWHERE = (channel_part,)
 
 _BASELINE = Note(
     Trait.WHOLE_RETURN,
@@ -44,14 +56,27 @@ _STANDARDIZED = Note(
     "the smallest difference counts like the largest; take advantage 'group-mean' or 'leave-one-out'",
     "Dr. GRPO, 2025, arXiv 2503.20783",
 )
+_COMMON = "whatever all rewards of a group share"
+_CENTRED = tuple(
+    Note(trait, f"the mean of the group is taken off, and with it {_COMMON}; take advantage 'channel' or 'none'")
+    for trait in (Trait.LEVEL, Trait.BATCH_LEVEL)
+)
+_BATCH_CENTRED = Note(
+    Trait.BATCH_LEVEL, "the mean of the batch is taken off, and with it whatever all rewards of a batch share"
+)
+_BATCH_STANDARDIZED = Note(
+    Trait.BATCH_MAGNITUDE,
+    "dividing by a standard deviation takes away a factor that all rewards have in common, unless other rewards stand "
+    "beside this one; take advantage 'channel', 'group-mean' or 'leave-one-out'",
+)
 
 
 def _compares(singleton: Singleton) -> Traits:
-    """Return what a baseline from the rest of the group needs."""
+    """Return what a baseline from the rest of the group needs, and that it takes the group's level away."""
     if singleton == "raw":
-        return Traits(needs=(_BASELINE,))
+        return Traits(needs=(_BASELINE,), removes=_CENTRED)
     text = "it compares the completions of a prompt, and with group_size 1 every advantage is 0: nothing is learned"
-    return Traits(needs=(_BASELINE, Note(Trait.COMPARISON, text)))
+    return Traits(needs=(_BASELINE, Note(Trait.COMPARISON, text)), removes=_CENTRED)
 
 
 class _Estimator(Advantage):
@@ -81,6 +106,12 @@ class _Estimator(Advantage):
         """Return the advantages; rollouts without a valid reward are not kept."""
         del context
         pair = self.pair(returns, rollouts, rewards)
+
+        def of(total: Float32[Tensor, " rollout"]) -> Float32[Tensor, " rollout"]:
+            own = self.pair(returns, rollouts, replace(rewards, total=total))
+            return rollout_advantages(total, *own, rewards.valid)
+
+        warn_of_lost_transforms(self.name, rewards, of)
         return Advantages(token_advantages(returns, *pair, rollouts.mask, rewards.valid), keep=rewards.valid)
 
 
@@ -140,7 +171,8 @@ class GroupStandardized(_Estimator):
     def traits(self) -> Traits:
         """Return what the group's mean needs, and that its standard deviation takes the size of differences away."""
         removes = (_STANDARDIZED,) if self.deviation == "group" else ()
-        return _compares(self.singleton) + Traits(removes=removes)
+        scaled = (_BATCH_STANDARDIZED,) if self.deviation != "none" else ()
+        return _compares(self.singleton) + Traits(removes=removes + scaled)
 
     def pair(
         self, returns: Float32[Tensor, "rollout token"], rollouts: Rollouts, rewards: RewardTable
@@ -195,8 +227,9 @@ class BatchStandardized(_Estimator):
         return ("reinforce-plus-plus",)
 
     def traits(self) -> Traits:
-        """Return what the batch's mean needs; over tokens it is the mean of the returns themselves."""
-        return Traits(needs=(_BASELINE,)) if self.over == "rollout" else Traits()
+        """Return what the batch's mean needs (over tokens it is that of the returns), and what is taken away."""
+        needs = (_BASELINE,) if self.over == "rollout" else ()
+        return Traits(needs=needs, removes=(_BATCH_CENTRED, _BATCH_STANDARDIZED))
 
     def pair(
         self, returns: Float32[Tensor, "rollout token"], rollouts: Rollouts, rewards: RewardTable
@@ -220,7 +253,8 @@ class LeaveOneOutTokens(Advantage):
     def traits(self) -> Traits:
         """Return that it compares completions, and that whitening brings every batch to one size."""
         text = "it compares the completions of a prompt, and a group of one cannot be compared"
-        return Traits(needs=(Note(Trait.COMPARISON, text),))
+        removes = (_BATCH_STANDARDIZED,) if self.whiten else ()
+        return Traits(needs=(Note(Trait.COMPARISON, text),), removes=removes)
 
     def __call__(
         self,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 MARK = "####"
 
@@ -34,6 +35,7 @@ def last_number(text: str) -> str | None:
     return found[-1] if found else None
 
 
+@lru_cache(maxsize=1 << 15)  # fractions are slow to make, and a batch asks for the same numbers again and again
 def _value(written: str) -> Fraction | None:
     # Very long digit strings are no answers, and Python refuses to convert the longest of them.
     if len(written) > _LONGEST:
@@ -41,7 +43,7 @@ def _value(written: str) -> Fraction | None:
     numerator, _, denominator = written.replace(",", "").partition("/")
     if denominator and not int(denominator):
         return None
-    return Fraction(numerator) / int(denominator or "1")
+    return Fraction(numerator) / int(denominator) if denominator else Fraction(numerator)
 
 
 def final_answer(text: str, *, numeric: bool) -> str | None:

@@ -3,6 +3,6 @@
 Every module here registers its parts when it is imported, and is named below.
 """
 
-from scorecraft.rewards.combinations import sums
+from scorecraft.rewards.combinations import all_of, gate, lexicographic, sums
 
-__all__ = ["sums"]
+__all__ = ["all_of", "gate", "lexicographic", "sums"]

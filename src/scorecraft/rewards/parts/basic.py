@@ -7,7 +7,7 @@ import re
 from pydantic import Field, field_validator, model_validator
 
 from scorecraft.context import Context
-from scorecraft.parts import register
+from scorecraft.parts import Scope, register
 from scorecraft.rewards.adaptive_length import adaptive_length
 from scorecraft.rewards.brevity import brevity
 from scorecraft.rewards.correctness import check_answers, verdict_scores
@@ -75,6 +75,11 @@ class AdaptiveLength(Reward):
 
     strength: float = Field(0.1, ge=0, lt=1)
 
+    @property
+    def scope(self) -> Scope:
+        """Return that a completion is long or short among the others of its prompt."""
+        return "group"
+
     def traits(self) -> Traits:
         """Return that its strength is meant to be small beside the verdict."""
         note = Note(Trait.MAGNITUDE, f"its strength {self.strength:g} is to be small beside being right")
@@ -126,10 +131,19 @@ class Steps(Reward):
 
 @register("reward", "function")
 class Function(Reward):
-    """A function ``function`` of the Python file ``path``, called as TRL calls reward functions."""
+    """A function ``function`` of the Python file ``path``, called as TRL calls reward functions.
+
+    over: what one value depends on: the rollout alone, the group (all completions of a prompt) or the whole batch.
+    """
 
     path: str
     function: str
+    over: Scope = "rollout"
+
+    @property
+    def scope(self) -> Scope:
+        """Return what ``over`` says."""
+        return self.over
 
     def __call__(self, rollouts: Rollouts, context: Context) -> Scores:
         """Return what the function gives each completion."""

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, model_validator
 
 from scorecraft.context import Context
-from scorecraft.parts import register
+from scorecraft.parts import Scope, register
 from scorecraft.problem import StepLabel
 from scorecraft.rewards.correctness import check_answers, verdict_scores
 from scorecraft.rewards.planted.biased_judge import length_bias, magic_token_bias, position_bias
@@ -79,6 +79,11 @@ class BiasedJudge(Reward):
     strength: float = 0.5
     length_scale: int = Field(64, ge=1)
     token: str = ""
+
+    @property
+    def scope(self) -> Scope:
+        """Return that a bias to the position looks at a completion's place among those of its prompt."""
+        return "group" if self.bias == "position" else "rollout"
 
     @model_validator(mode="after")
     def _needs_its_token(self) -> BiasedJudge:

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, model_validator
 
 from scorecraft.context import Context
-from scorecraft.parts import register
+from scorecraft.parts import Scope, register
 from scorecraft.rewards.transform import Transform
 from scorecraft.rollouts import Rollouts
 from scorecraft.scores import Scores
@@ -39,6 +39,11 @@ class Center(Transform):
     """Takes off the mean of the batch, or of the rollout's group; with ``over: group`` each prompt's mean becomes 0."""
 
     over: str = Field("batch", pattern="^(batch|group)$")
+
+    @property
+    def scope(self) -> Scope:
+        """Return what the mean is taken over."""
+        return "group" if self.over == "group" else "batch"
 
     def __call__(self, scores: Scores, rollouts: Rollouts, context: Context) -> Scores:
         """Return the centred scores; what has no value is in no mean."""

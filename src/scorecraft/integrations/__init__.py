@@ -1,0 +1,1 @@
+"""Rewards of this project in other trainers: TRL and verl."""
