@@ -463,6 +463,28 @@ def test_the_command_writes_json_and_takes_overrides():
     assert row["paid_by"] == "biased-judge"
 
 
+def test_the_command_counts_the_tokens_of_another_policy_by_its_tokenizer(tmp_path):
+    from scorecraft.lm.policy import Policy
+    from scorecraft.lm.tunnel import tunnel_model, tunnel_tokenizer
+
+    folder = tmp_path / "tiny"
+    Policy(tunnel_model(layers=1, width=16, heads=2, seed=0), tunnel_tokenizer(), "tiny").save(folder)
+    arguments = ["probe-reward", f"policy={folder}", "reward={brevity: {target: 1, cap: 1000}}", "--problems", "4"]
+
+    def penalty(*options):
+        told = CliRunner().invoke(app, [*arguments, "--json", *options])
+        assert told.exit_code == 0, told.output
+        (row,) = [each for each in json.loads(told.stdout)["findings"] if each["trick"] == "always-same"]
+        return row["example"]["reward"], len(row["example"]["text"])
+
+    # One token for each character and one that ends the text; without the policy only the characters.
+    reward, length = penalty()
+    assert reward == -length
+    assert penalty("--no-policy") == (1 - length, length)
+    told = CliRunner().invoke(app, [*arguments, "--no-policy"])
+    assert "tokens are counted as characters" in told.output
+
+
 def test_the_command_refuses_what_it_cannot_read():
     result = CliRunner().invoke(app, ["probe-reward", "hackd"])
     assert isinstance(result.exception, ScorecraftError)

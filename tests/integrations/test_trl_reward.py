@@ -15,6 +15,8 @@ import torch
 from scorecraft.errors import ScorecraftError
 from scorecraft.integrations.trl import reward_function, reward_functions, rows
 from scorecraft.recipes.recipe import Recipe
+from scorecraft.rewards.reward import Reward
+from scorecraft.scores import Scores
 
 RECIPE = """
 task: chain-arithmetic
@@ -201,6 +203,18 @@ def test_a_group_that_is_spread_over_workers_is_compared_as_a_whole(tmp_path):
     low, high = (-0.2 / (1 + math.exp(-z)) for z in (-math.sqrt(0.5), math.sqrt(2)))
     assert results[0] == [pytest.approx([low, low]), 2]
     assert results[1] == [pytest.approx([high, 0.0]), 2]
+
+
+class AsksAPolicy(Reward):
+    def __call__(self, rollouts, context):
+        policy = context.load_policy(context.policy)
+        assert policy is context.load_policy(context.policy)
+        return Scores.of([float(policy.parameter_count > 0)] * len(rollouts))
+
+
+def test_rewards_may_ask_a_policy(policy_folder):
+    recipe = Recipe().model_copy(update={"reward": {"asks": AsksAPolicy()}})
+    assert called(reward_function(recipe, policy=str(policy_folder)), ["#5"]) == [1.0]
 
 
 @pytest.fixture(scope="module")

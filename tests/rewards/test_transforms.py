@@ -74,3 +74,33 @@ def test_a_reward_goes_through_its_transforms_in_order_and_keeps_the_raw_value(r
     assert found.values.tolist() == pytest.approx([2.0, 4.0, NAN, 5.0, 5.0], nan_ok=True)
     assert found.metrics["raw"].tolist() == pytest.approx([1.0, 2.0, NAN, 3.0, 4.0], nan_ok=True)
     assert "raw" not in Given().score(rollouts, CONTEXT).metrics
+
+
+def test_the_mean_of_a_batch_is_that_of_all_workers(rollouts):
+    others = torch.tensor([10.0, NAN, 20.0])
+
+    def gather(values):
+        return torch.cat((others, values)), slice(3, 8)
+
+    context = Context(None, torch.Generator(), gather=gather)
+    found = transform("center")(scores(1.0, 3.0, NAN, 5.0, 7.0), rollouts, context)
+    # (10 + 20 + 1 + 3 + 5 + 7) / 6 = 46 / 6
+    assert found.values.tolist() == pytest.approx([v - 46 / 6 for v in (1.0, 3.0, NAN, 5.0, 7.0)], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("slot", "name", "options", "scope"),
+    [
+        ("transform", "center", {}, "batch"),
+        ("transform", "center", {"over": "group"}, "group"),
+        ("transform", "log-sigmoid", {"reference": "constant"}, "rollout"),
+        ("transform", "log-sigmoid", {}, "batch"),
+        ("transform", "noise-correction", {"false_negative": 0.2}, "rollout"),
+        ("transform", "noise-correction", {"appeal_rate": 0.5}, "batch"),
+        ("reward", "grpo-lambda", {}, "batch"),
+        ("reward", "grpo-lambda", {"selection": "threshold", "threshold": 0.5}, "group"),
+        ("reward", "correct", {}, "rollout"),
+    ],
+)
+def test_parts_say_how_much_of_a_batch_they_look_at(slot, name, options, scope):
+    assert parts.find(slot, name)(**options).scope == scope

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from scorecraft.catalog import implements
 from scorecraft.context import Context
-from scorecraft.parts import register
+from scorecraft.parts import Scope, register
 from scorecraft.rewards.correctness import check_answers, verdict_scores
 from scorecraft.rewards.grpo_lambda import Selection, efficiency_groups, group_accuracies, switched_length_penalty
 from scorecraft.rewards.reward import Reward
@@ -39,6 +39,11 @@ class SwitchedLengthPenalty(Reward):
         if (self.threshold is not None) != (self.selection == "threshold"):
             raise ValueError("threshold and selection: threshold belong together; give both or neither")
         return self
+
+    @property
+    def scope(self) -> Scope:
+        """Return that prompts are ranked by accuracy over the batch, or held to a threshold each."""
+        return "group" if self.selection == "threshold" else "batch"
 
     def traits(self) -> Traits:
         """Return that its alpha is meant to be small beside the verdict, and that it compares completions."""

@@ -47,10 +47,12 @@ class Center(Transform):
 
     def __call__(self, scores: Scores, rollouts: Rollouts, context: Context) -> Scores:
         """Return the centred scores; what has no value is in no mean."""
-        del context
+        if self.over == "batch":
+            everyone, _ = context.gather(scores.values)
+            mean = everyone.double().nanmean().float().nan_to_num()
+            return scores.with_values(scores.values - mean)
         known = ~scores.values.isnan()
-        group = rollouts.group if self.over == "group" else torch.zeros_like(rollouts.group)
-        _, index = torch.unique(group, return_inverse=True)
+        _, index = torch.unique(rollouts.group, return_inverse=True)
         total = torch.zeros(len(known), dtype=torch.float64)
         sums = total.index_add(0, index, scores.values.nan_to_num().double() * known)
         counts = total.index_add(0, index, known.double())

@@ -14,7 +14,7 @@ from torch import Tensor
 from scorecraft.catalog import implements
 from scorecraft.context import Context
 from scorecraft.errors import ScorecraftError
-from scorecraft.parts import register
+from scorecraft.parts import Scope, register
 from scorecraft.rewards.log_sigmoid import lsc
 from scorecraft.rewards.reference_reward import QUANTILE, ReferenceReward
 from scorecraft.rewards.transform import Transform
@@ -53,6 +53,11 @@ class LogSigmoid(Transform):
         if not self._fitted:
             self._fitted.append(ReferenceReward(self.reference, q=self.q, value=self.value, fallback=self.fallback))
         return self._fitted[0]
+
+    @property
+    def scope(self) -> Scope:
+        """Return that a learned reference comes from the batches before."""
+        return "rollout" if self.reference == "constant" else "batch"
 
     def state(self) -> dict[str, Any]:
         """Return the base policy's rewards by prompt."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from scorecraft.catalog import implements
 from scorecraft.context import Context
 from scorecraft.errors import ScorecraftError
-from scorecraft.parts import register
+from scorecraft.parts import Scope, register
 from scorecraft.problem import Outcome
 from scorecraft.rewards.appeals import AppealEstimator
 from scorecraft.rewards.correctness import check_answers
@@ -83,6 +83,11 @@ class NoiseCorrection(Transform):
     @property
     def _pairs(self) -> list[tuple[float, float]]:
         return [(self.false_positive, self.false_negative), *self.rates.values()]
+
+    @property
+    def scope(self) -> Scope:
+        """Return that appeals estimate a rate from whole batches."""
+        return "batch" if self.appeal_rate else "rollout"
 
     def traits(self) -> Traits:
         """Return what the correction rests on: one pair of rates is common to the batch, several to a group each."""
