@@ -29,7 +29,7 @@ $(DEV_READY): $(READY)
 	@if [ -e $(INSTALLING) ]; then rm -f $(READY); $(MAKE) $(READY); fi
 	touch $(INSTALLING)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable '.[lm,smollm2,reasoning-gym,studies,trackers]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable '.[lm,smollm2,reasoning-gym,studies,trackers,verify]'
 	touch $@
 	rm $(INSTALLING)
 

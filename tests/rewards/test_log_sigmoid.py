@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -46,7 +47,7 @@ def test_references_broadcast():
 
 @given(st.lists(logits, min_size=2, max_size=9), st.floats(-5, 5), st.floats(0.1, 5))
 def test_it_is_below_0_keeps_the_order_and_rises_by_no_more_than_the_reward(values, shift, temperature):
-    r = torch.tensor(values, dtype=torch.float64).sort().values
+    r = torch.tensor([-31.0, *values], dtype=torch.float64).sort().values
     u = lsc(r, 0.5, temperature=temperature)
     assert (u <= 0).all()
     rise, most = u.diff(), r.diff() / temperature
@@ -126,8 +127,10 @@ def test_no_policy_does_better_than_the_tilted_one(utilities, gamma, other):
 def test_rewards_that_are_no_logits_are_warned_of():
     with pytest.warns(ScorecraftWarning, match="all rewards are in .0, 1."):
         lsc(torch.linspace(0, 1, 8), 0.5)
-    lsc(torch.linspace(0, 1, 7), 0.5)  # too few to tell; a warning would fail the test
-    lsc(torch.linspace(-0.1, 1, 8), 0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lsc(torch.linspace(0, 1, 7), 0.5)  # too few to tell
+        lsc(torch.linspace(-0.1, 1, 8), 0.5)
 
 
 R = torch.tensor([1.0, 2.0])

@@ -160,8 +160,8 @@ def test_a_correction_that_is_cancelled_is_noticed_from_its_numbers(rollouts):
         run_with_transforms("batch-standardized", NoiseCorrection(**ONE["backward"]), rollouts)
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_correction_that_counts_is_not_warned_of(rollouts):
-    # A warning would fail the test.
     several = NoiseCorrection(**ONE["backward"], **{"by": "form", "rates": {"fraction": (0.05, 0.6)}})
     for advantage, transform in (
         ("none", NoiseCorrection(**ONE["forward"])),

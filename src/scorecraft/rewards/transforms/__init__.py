@@ -3,6 +3,6 @@
 Every module here registers its parts when it is imported, and is named below.
 """
 
-from scorecraft.rewards.transforms import linear, log_sigmoid, noise_correction
+from scorecraft.rewards.transforms import linear, log_sigmoid, noise_correction, refinement, tiers
 
-__all__ = ["linear", "log_sigmoid", "noise_correction"]
+__all__ = ["linear", "log_sigmoid", "noise_correction", "refinement", "tiers"]
