@@ -3,7 +3,28 @@
 Every module here registers its parts when it is imported, and is named below.
 """
 
-from scorecraft.rewards.parts import basic, calibration, grpo_lambda, rubric, sweet_spot, verify
+from scorecraft.rewards.parts import (
+    basic,
+    calibration,
+    grpo_lambda,
+    length_baselines,
+    relevance,
+    rubric,
+    self_aligned,
+    sweet_spot,
+    verify,
+)
 from scorecraft.rewards.planted import parts as planted
 
-__all__ = ["basic", "calibration", "grpo_lambda", "planted", "rubric", "sweet_spot", "verify"]
+__all__ = [
+    "basic",
+    "calibration",
+    "grpo_lambda",
+    "length_baselines",
+    "planted",
+    "relevance",
+    "rubric",
+    "self_aligned",
+    "sweet_spot",
+    "verify",
+]
