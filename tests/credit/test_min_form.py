@@ -19,7 +19,7 @@ from scorecraft.credit.min_form import (
     step_returns,
     token_returns_of_steps,
 )
-from scorecraft.credit.parts import MinForm
+from scorecraft.credit.parts.min_form import MinForm
 from scorecraft.errors import ScorecraftError, ScorecraftWarning
 from scorecraft.problem import Outcome
 from scorecraft.recipes.lint import lint

@@ -1,0 +1,50 @@
+"""Finds the rewards that a credit part reads, by the names that the recipe gives them."""
+
+from __future__ import annotations
+
+from jaxtyping import Float32
+from torch import Tensor
+
+from scorecraft.errors import ScorecraftError, nearest
+from scorecraft.scores import RewardTable, Scores
+
+
+def process_scores(rewards: RewardTable, name: str | None, credit: str) -> Scores:
+    """Return the scores of the reward that has step rewards.
+
+    Args:
+        rewards: all of the recipe.
+        name: of the reward; None for the only one that has step rewards.
+        credit: name of the credit part that asks, for the message.
+
+    Raises `ScorecraftError` where the named reward has no step rewards, or where none is named and not exactly one
+    has them.
+    """
+    having = {key: scores for key, scores in rewards.parts.items() if scores.steps is not None}
+    if name is not None:
+        if name not in having:
+            raise ScorecraftError(
+                f"credit '{credit}', process: no reward '{name}' with step rewards; {nearest(name, having)}"
+            )
+        return having[name]
+    if len(having) != 1:
+        raise ScorecraftError(
+            f"credit '{credit}' needs one reward with step rewards, got {', '.join(having) or 'none'}; "
+            "name it under 'process'"
+        )
+    return next(iter(having.values()))
+
+
+def outcome_values(rewards: RewardTable, name: str, credit: str) -> Float32[Tensor, " rollout"]:
+    """Return the values of a reward, 0 where it has none.
+
+    Args:
+        rewards: all of the recipe.
+        name: of the reward.
+        credit: name of the credit part that asks, for the message.
+
+    Raises `ScorecraftError` for a reward that the recipe does not have.
+    """
+    if name not in rewards.parts:
+        raise ScorecraftError(f"credit '{credit}', outcome: no reward '{name}'; {nearest(name, rewards.parts)}")
+    return rewards.parts[name].values.nan_to_num()
