@@ -16,6 +16,7 @@ from scorecraft.recipes.lint import lint
 from scorecraft.recipes.ready import load_recipe, names
 from scorecraft.recipes.recipe import Recipe
 from scorecraft.rewards.planted.overrating_process_model import overrated_steps
+from scorecraft.rewards.reward_refinement import pr_delta
 from scorecraft.traits import Note, Trait, Traits
 
 ONE_GROUP, ALL = torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.bool)
@@ -96,6 +97,35 @@ def test_a_sum_that_can_be_farmed_is_warned_of_only_where_it_pays():
     assert ("danger", (f"reward '{judge}'",)) in found(reward=judge)
     assert found(reward={judge: {"correct": 0.0, "redundant": 0.0, "repeat_bonus": 0.0}}) == []
     assert found(reward={"correct": {}, judge: {"weight": 0}}) == []
+
+
+def test_a_cure_in_one_reward_leaves_another_as_it_is():
+    judge = {"part": "overrating-process-model"}
+    both = {"refined": judge | {"transforms": [{"refine-clip": {"eta": 0.8}}]}, "plain": judge}
+    where = [finding[1] for finding in found(reward=both, advantage="group-mean") if finding[0] == "danger"]
+    assert where == [("reward 'plain'",)]
+
+
+def test_differences_of_steps_are_empty_where_every_token_earns_the_total():
+    refined = {"overrating-process-model": {"transforms": ["refine-delta"]}}
+    lost = ("lost", ("transform 'refine-delta' of 'overrating-process-model'", "credit 'outcome'"))
+    assert lost in found(reward=refined, advantage="group-mean")
+    assert lost not in found(reward=refined, credit={"min-form": {"form": "sum"}}, advantage="leave-one-out-tokens")
+
+
+def test_effect_differences_of_steps_add_up_to_the_first():
+    rewards = torch.tensor([[0.3, 0.9, 0.6]])
+    torch.testing.assert_close(pr_delta(rewards), torch.tensor([[-0.6, 0.9, 0.0]]))
+    assert float(pr_delta(rewards).sum()) == pytest.approx(0.3)
+
+
+def test_forward_correction_is_lost_where_the_group_mean_is_taken_off():
+    corrected = {"correct": {"transforms": [
+        {"noise-correction": {"kind": "forward", "false_positive": 0.1, "false_negative": 0.2}},
+        {"center": {"over": "group"}},
+    ]}}  # fmt: skip
+    lost = ("lost", ("transform 'noise-correction' of 'correct'", "transform 'center' of 'correct'"))
+    assert lost in found(reward=corrected, advantage="none")
 
 
 def test_effect_saying_a_right_step_again_pays_more_than_ending():

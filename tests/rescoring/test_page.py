@@ -31,3 +31,19 @@ def test_a_file_without_answers_is_warned_of(write, correct):
     path = write("a.jsonl", [{"prompt": "p", "completion": "c"}])
     done = CliRunner().invoke(app, ["score", str(path), "--reward", correct, "--workers", "1"])
     assert "has no true answers" in done.output
+
+
+def test_groups_are_drawn_by_their_means(write, correct, tmp_path):
+    # Three prompts with 2, 1 and 0 of two right: means 1, 1/2 and 0, each the mean of one group.
+    rows = [
+        {"prompt": name, "completion": f"#### {n}", "answer": "1"}
+        for name, given in (("a", (1, 1)), ("b", (1, 2)), ("c", (2, 2)))
+        for n in given
+    ]
+    path = write("a.jsonl", rows)
+    done = CliRunner().invoke(app, ["score", str(path), "--reward", correct, "--workers", "1"])
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "a.jsonl.scores/report.html").read_text()
+    assert "By group: mean total" in page
+    assert page.count(": 1 groups</title>") == 3
+    assert page.count(": 3 rows</title>") == 2

@@ -9,12 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorecraft import parts
 from scorecraft.errors import ScorecraftError
 from scorecraft.problem import Outcome
 from scorecraft.recipes.lint import lint
 from scorecraft.recipes.recipe import Recipe
 from scorecraft.rewards.length_baselines import aes, efficient_reasoner_penalty, o1_pruner_penalty
+from scorecraft.rewards.parts.length_baselines import EfficientReasoner, O1Pruner
 
 
 def test_o1_pruner_by_hand():
@@ -85,10 +85,10 @@ def test_the_parts_count_sampled_tokens_and_know_no_verdict_where_there_is_none(
     texts = ["1+1=2\n= 2", "= 2", "= 3", "sleep"]
     rollouts = make_rollouts([[1, 1, 1, 0, 1], [1, 0, 1], [1] * 6, [1] * 3], texts=texts, problems=problems)
     # Lengths 4, 2, 6, 3 with mean 3.75.
-    pruned = parts.find("reward", "o1-pruner")()
+    pruned = O1Pruner()
     expected = [0.25 / -4, 0.875, -2.25 / 6, 0.25]
     assert pruned(rollouts, context).values.tolist() == pytest.approx(expected)
-    reasoned = parts.find("reward", "efficient-reasoner")()
+    reasoned = EfficientReasoner()
     scores = reasoned(rollouts, context)
     gain = 2 / (1 + math.exp(-1)) - 1
     assert scores.values[:3].tolist() == pytest.approx([-gain, gain, 0.0], abs=1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -101,8 +102,8 @@ def test_saying_everything_again_with_certainty_dilutes_a_positive_reward(table,
     given_, alone = (row(*values) for values in table)
     before = self_aligned_reward(given_, alone, torch.ones_like(given_, dtype=torch.bool)).item()
     sure = torch.zeros(1, given_.shape[1] * (times - 1))
-    longer = [torch.cat((values, sure), dim=1) for values in (given_, alone)]
-    after = self_aligned_reward(*longer, torch.ones_like(longer[0], dtype=torch.bool)).item()
+    given_, alone = (torch.cat((values, sure), dim=1) for values in (given_, alone))
+    after = self_aligned_reward(given_, alone, torch.ones_like(given_, dtype=torch.bool)).item()
     assert abs(after) <= abs(before) + 1e-6
 
 
@@ -154,7 +155,8 @@ def test_a_token_impossible_in_both_is_dropped_with_a_warning():
 
 
 def test_a_completion_without_sampled_tokens_gets_nothing_with_a_warning():
-    for options in ({}, {"use_log": True}, {"use_comparison": False}, {"use_denominator": False}):
+    every: list[dict[str, Any]] = [{}, {"use_log": True}, {"use_comparison": False}, {"use_denominator": False}]
+    for options in every:
         with pytest.warns(ScorecraftWarning, match="1 completions have no token that counts"):
             found = self_aligned_reward(
                 torch.cat((CONDITIONAL, CONDITIONAL)), torch.cat((STANDALONE, STANDALONE)),

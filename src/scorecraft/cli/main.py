@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from scorecraft import __version__
-from scorecraft.cli import catalog, compare, listing, measuring, probing, rescoring, studying, training
+from scorecraft.cli import catalog, compare, listing, measuring, probing, rescoring, studying, training, verify_check
 from scorecraft.cli.terminal import errors, plain
 from scorecraft.errors import ScorecraftError
 
@@ -56,6 +56,7 @@ for _name, _command, _short in (
     ("tasks", listing.tasks, "List the tasks, with examples."),
     ("parts", listing.parts, "List what can stand in a recipe."),
     ("lint", listing.lint, "Check whether a recipe's parts survive one another."),
+    ("verify-check", verify_check.verify_check, "Check a verifier with a second one."),
     ("probe-reward", probing.probe_reward, "See whether tricks earn more than honest work."),
     ("methods", catalog.methods, "List the published methods and what came of them."),
     ("cite", catalog.cite, "Print BibTeX for a recipe or a method."),

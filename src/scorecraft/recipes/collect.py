@@ -140,7 +140,11 @@ def concatenate(tables: list[RewardTable]) -> RewardTable:
                 for column in ([s.steps for s in scores], [s.step_mask for s in scores])
             )
         outcomes = tuple(outcome for s in scores for outcome in s.outcomes)
-        parts[name] = Scores(torch.cat([s.values for s in scores]), outcomes, steps, step_mask)
+        metrics = {
+            key: torch.cat([s.metrics.get(key, torch.full_like(s.values, float("nan"))) for s in scores])
+            for key in dict.fromkeys(key for s in scores for key in s.metrics)
+        }
+        parts[name] = Scores(torch.cat([s.values for s in scores]), outcomes, steps, step_mask, metrics)
     return RewardTable(torch.cat([t.total for t in tables]), torch.cat([t.valid for t in tables]), parts)
 
 

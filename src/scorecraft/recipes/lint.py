@@ -93,8 +93,9 @@ def _missing(stages: list[tuple[Stage, Traits]]) -> Iterator[Finding]:
 
 
 def _dangers(stages: list[tuple[Stage, Traits]]) -> Iterator[Finding]:
-    cured = {trait for _, traits in stages for trait in traits.cures}
+    cured = {(stage.branch, trait) for stage, traits in stages for trait in traits.cures}
     for stage, traits in stages:
         for danger in traits.brings:
-            if danger.trait not in cured:
+            # What one reward goes through cures that reward alone; a later part of all, every one.
+            if not cured & {(None, danger.trait), (stage.branch, danger.trait)}:
                 yield Finding("danger", (stage.place,), danger.text, tuple(filter(None, (danger.source,))))

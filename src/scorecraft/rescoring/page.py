@@ -5,7 +5,7 @@ One file that needs nothing else. Everything that a model or a file wrote is esc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -88,41 +88,56 @@ def _head(result: ScoringResult, title: str) -> str:
 
 
 def _distribution(result: ScoringResult) -> str:
+    """Return how totals, and the mean totals of groups, are distributed."""
     total = result.counts["total"]
     if not total["count"]:
         return ""
     low, high = total["low"], total["high"]
     if high - low < 1e-12:
         return f"<h2>Distribution</h2><p>Every total is {_number(low)}.</p>"
-    heights = np.zeros(BINS)
-    for values in totals(result.folder):
-        heights += np.histogram(values, bins=BINS, range=(low, high))[0]
+    rows, groups = np.zeros(BINS), np.zeros(BINS)
+    for values, means in totals(result.folder):
+        rows += np.histogram(values, bins=BINS, range=(low, high))[0]
+        groups += np.histogram(means, bins=BINS, range=(low, high))[0]
+    by_row = "<h2>Distribution of the total</h2>" + _histogram(rows, low, high, "rows")
+    if groups.sum() == rows.sum():
+        return by_row
+    return (
+        by_row
+        + "<h2>By group: mean total of each prompt's completions</h2>"
+        + _histogram(groups, low, high, "groups")
+        + "<p class=dim>Prompts at either end teach little: all their completions earn nearly the same.</p>"
+    )
+
+
+def _histogram(heights: np.ndarray, low: float, high: float, what: str) -> str:
     width, height = 640, 150
     bar, most = width / BINS, heights.max()
     bars = "".join(
         f'<rect x="{place * bar:.1f}" y="{height - height * count / most:.1f}" width="{bar - 1:.1f}" '
         f'height="{height * count / most:.1f}"><title>{low + place * (high - low) / BINS:.3g} to '
-        f"{low + (place + 1) * (high - low) / BINS:.3g}: {count:,.0f} rows</title></rect>"
+        f"{low + (place + 1) * (high - low) / BINS:.3g}: {count:,.0f} {what}</title></rect>"
         for place, count in enumerate(heights)
         if count
     )
     return (
-        f'<h2>Distribution of the total</h2><svg viewBox="0 0 {width} {height + 18}" role="img" width="{width}" '
-        f'aria-label="Histogram of the totals from {low:.3g} to {high:.3g}">{bars}'
+        f'<svg viewBox="0 0 {width} {height + 18}" role="img" width="{width}" '
+        f'aria-label="Histogram of {what} from {low:.3g} to {high:.3g}">{bars}'
         f'<text x="0" y="{height + 14}">{_number(low)}</text>'
         f'<text x="{width}" y="{height + 14}" text-anchor="end">{_number(high)}</text></svg>'
     )
 
 
-def totals(folder: Path) -> list[np.ndarray]:
-    """Return the totals that there are, part by part."""
+def totals(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield, part by part, the totals that there are and the mean of each group."""
     import pyarrow.parquet as pq
 
-    found = []
     for path in sorted((folder / "parts").glob("part-*.parquet")):
-        column = pq.read_table(str(path), columns=["total"]).column("total").drop_null()
-        found.append(column.to_numpy().astype(np.float64))
-    return found
+        table = pq.read_table(str(path), columns=["total", "group"])
+        known = table.filter(table.column("total").is_valid())
+        values = known.column("total").to_numpy().astype(np.float64)
+        _, place = np.unique(known.column("group").to_numpy(), return_inverse=True)
+        yield values, np.bincount(place, values) / np.maximum(np.bincount(place), 1)
 
 
 def _rewards(result: ScoringResult) -> str:
@@ -214,4 +229,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    # Adding 0 makes minus 0 plain 0.
+    return "-" if value is None else f"{value + 0.0:.4g}"

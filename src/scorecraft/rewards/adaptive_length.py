@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
+
+from scorecraft.rewards.relative_length import relative_length
 
 
 def adaptive_length(
@@ -27,11 +28,5 @@ def adaptive_length(
 
     Source: Arora and Zanette, 2025, Training Language Models to Reason Efficiently, arXiv 2502.04463.
     """
-    penalty = torch.zeros(len(length), dtype=torch.float64)
-    for prompt in group.unique():
-        rows = correct & (group == prompt)
-        lengths = length[rows].double()
-        spread = lengths.std(correction=0) if len(lengths) else lengths.sum()
-        centred = lengths - lengths.sum() / max(len(lengths), 1)
-        penalty[rows] = strength * (centred / spread if spread > 0 else torch.zeros_like(centred)).sigmoid()
-    return -penalty.float()
+    penalty = strength * relative_length(length, correct, group).sigmoid()
+    return -(penalty * correct).float()

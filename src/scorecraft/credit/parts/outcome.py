@@ -24,7 +24,8 @@ class Outcome(Credit):
     def traits(self) -> Traits:
         """Return that all tokens earn the total, or, with a discount, later ones more."""
         if self.discount == 1:
-            return Traits(provides=(Trait.WHOLE_RETURN,))
+            text = "credit 'outcome' gives every token the total"
+            return Traits(provides=(Trait.WHOLE_RETURN,), removes=(Note(Trait.TOKEN_DIFFERENCES, text),))
         text = f"the discount {self.discount:g} favours later tokens"
         return Traits(relies_on=(Note(Trait.TOKEN_DIFFERENCES, text),))
 

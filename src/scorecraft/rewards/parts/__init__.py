@@ -6,6 +6,7 @@ Every module here registers its parts when it is imported, and is named below.
 from scorecraft.rewards.parts import (
     basic,
     calibration,
+    density_ratio,
     grpo_lambda,
     length_baselines,
     relevance,
@@ -19,6 +20,7 @@ from scorecraft.rewards.planted import parts as planted
 __all__ = [
     "basic",
     "calibration",
+    "density_ratio",
     "grpo_lambda",
     "length_baselines",
     "planted",

@@ -52,8 +52,8 @@ class SelfAligned(Reward):
     use_log: bool = False
     use_denominator: bool = True
     use_comparison: bool = True
-    term_clip: float | None = Field(None, gt=0)
-    eps: float = Field(0.0, ge=0)
+    term_clip: float | None = Field(default=None, gt=0)
+    eps: float = Field(default=0.0, ge=0)
     schedule: tuple[float, float] = (1.0, 1.0)
 
     @model_validator(mode="after")

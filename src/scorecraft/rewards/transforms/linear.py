@@ -45,6 +45,12 @@ class Center(Transform):
         """Return what the mean is taken over."""
         return "group" if self.over == "group" else "batch"
 
+    def traits(self) -> Traits:
+        """Return that it takes the level away."""
+        text = f"the transform 'center' takes off the mean of the {self.over}"
+        removes = (Note(Trait.BATCH_LEVEL, text), *((Note(Trait.LEVEL, text),) if self.over == "group" else ()))
+        return Traits(removes=removes)
+
     def __call__(self, scores: Scores, rollouts: Rollouts, context: Context) -> Scores:
         """Return the centred scores; what has no value is in no mean."""
         if self.over == "batch":
