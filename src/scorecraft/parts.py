@@ -45,6 +45,8 @@ class Part(BaseModel):
 
     slot: ClassVar[str] = ""
     name: ClassVar[str] = ""
+    # Whether it reads what the policy computed: log-probabilities, hidden states, or further samples.
+    asks_policy: ClassVar[bool] = False
 
     @property
     def scope(self) -> Scope:

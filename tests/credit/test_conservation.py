@@ -7,6 +7,7 @@ credit in `EXPECTED_CREDIT`; all other checks hold for it as they stand.
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -30,7 +31,44 @@ def _soft_minimum(rewards: RewardTable) -> torch.Tensor:
     return torch.tensor(totals)
 
 
-EXPECTED_CREDIT: dict[str, Callable[[RewardTable], torch.Tensor]] = {"min-form": _soft_minimum}
+def _last_less_first(rewards: RewardTable) -> torch.Tensor:
+    """What the accuracies of valid rows gain from the first step to the last."""
+    scores = rewards.parts["process"]
+    rows = [row[there].tolist() for row, there in zip(scores.steps, scores.step_mask, strict=True)]
+    return torch.tensor([row[-1] - row[0] if row else 0.0 for row in rows]) * rewards.valid
+
+
+def _first_step_advantage(rewards: RewardTable, group: list[int]) -> torch.Tensor:
+    """Value of the first step less the mean total of the prompt's valid rollouts; 0 without any."""
+    scores = rewards.parts["process"]
+    credits = []
+    for row, (values, present) in enumerate(zip(scores.steps.tolist(), scores.step_mask.tolist(), strict=True)):
+        mates = [float(rewards.total[i]) for i in range(len(group)) if group[i] == group[row] and rewards.valid[i]]
+        known = [value for value, there in zip(values, present, strict=True) if there]
+        credits.append(known[0] - sum(mates) / len(mates) if known and mates and rewards.valid[row] else 0.0)
+    return torch.tensor(credits)
+
+
+def _total_and_first_depth(rewards: RewardTable) -> torch.Tensor:
+    """Total, and 0.1 / ln 2 for each nat of the first step, unless it is above the batch's 90th percentile."""
+    scores = rewards.parts["process"]
+    there = scores.step_mask & rewards.valid[:, None]
+    limit = np.quantile(scores.steps[there].double().numpy(), 0.9) if there.any() else 0.0
+    credit = []
+    for total, row, present in zip(rewards.total.tolist(), scores.steps.tolist(), there.tolist(), strict=True):
+        first = next((reward for reward, exists in zip(row, present, strict=True) if exists), 0.0)
+        credit.append(total + (0.1 / math.log(2) * first if first <= limit else 0.0))
+    return torch.tensor(credit)
+
+
+EXPECTED_CREDIT: dict[str, Callable[[RewardTable, list[int]], torch.Tensor]] = {
+    "min-form": lambda rewards, group: _soft_minimum(rewards),
+    "stepwise-reward": lambda rewards, group: _last_less_first(rewards),
+    "per-step-advantage": _first_step_advantage,
+    "reasoning-depth": lambda rewards, group: _total_and_first_depth(rewards),
+}
+# Parts that read steps as shares in [0, 1].
+SHARES = {"stepwise-reward"}
 
 
 @st.composite
@@ -51,6 +89,8 @@ def returns_of(part, make_rollouts, case, padding=0):
     rollouts = make_rollouts(rows, group, steps=steps, padding=padding)
     step_mask = torch.tensor([[reward is not None for reward in row] for row in rewards])
     step_rewards = torch.tensor([[reward or 0.0 for reward in row] for row in rewards])
+    if part.name in SHARES:
+        step_rewards = step_rewards.abs() / 2
     keep = torch.tensor(valid)
     total = step_rewards.sum(1) * keep
     scores = Scores(step_rewards.sum(1), (Outcome.SCORED,) * len(rows), step_rewards, step_mask)
@@ -59,7 +99,9 @@ def returns_of(part, make_rollouts, case, padding=0):
     return rollouts, table, part(rollouts, table, context)
 
 
-pytestmark = pytest.mark.parametrize("name", parts.names("credit"))
+# These ask the policy, and have tests of their own.
+ASK = ("generalized-advantage", "turn-matching")
+pytestmark = pytest.mark.parametrize("name", [name for name in parts.names("credit") if name not in ASK])
 
 
 @given(case=cases())
@@ -67,7 +109,7 @@ pytestmark = pytest.mark.parametrize("name", parts.names("credit"))
 def test_return_at_the_first_sampled_token_is_the_credit_of_the_rollout(make_rollouts, name, case):
     part = parts.find("credit", name)()
     rollouts, table, returns = returns_of(part, make_rollouts, case)
-    expected = EXPECTED_CREDIT.get(name, lambda rewards: rewards.total)(table)
+    expected = EXPECTED_CREDIT.get(name, lambda rewards, group: rewards.total)(table, case[4])
     for row in range(len(rollouts)):
         if rollouts.mask[row].any():
             first = int(rollouts.mask[row].int().argmax())

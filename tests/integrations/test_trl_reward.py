@@ -278,3 +278,9 @@ def _problem(prompt, answer, metadata):
     from scorecraft.problem import Problem
 
     return Problem(prompt, answer, metadata=json.loads(metadata))
+
+
+def test_what_reads_the_policys_numbers_is_refused_instead_of_scored_wrongly():
+    for reward in ("self-aligned", "continuation-value"):
+        with pytest.raises(ScorecraftError, match="reads what the policy computed"):
+            called(reward_function(Recipe(reward=reward), policy=object()), ["#5"])

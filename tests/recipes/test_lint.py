@@ -106,6 +106,17 @@ def test_a_cure_in_one_reward_leaves_another_as_it_is():
     assert where == [("reward 'plain'",)]
 
 
+def test_step_rewards_of_weight_0_are_there_for_a_credit_that_reads_them():
+    rewards = {"correct": {}, "steps": {"weight": 0}}
+    kinds = {kind for kind, _ in found(reward=rewards, credit="min-form", advantage="leave-one-out-tokens")}
+    assert "missing" not in kinds
+    judge = {"correct": {}, "overrating-process-model": {"weight": 0}}
+    summed = {"credit": {"reward-to-go": {"form": "sum"}}, "advantage": "leave-one-out-tokens"}
+    assert ("danger", ("reward 'overrating-process-model'",)) in found(reward=judge, **summed)
+    other = {"credit": {"reward-to-go": {"process": "correct"}}, "advantage": "leave-one-out-tokens"}
+    assert ("missing", ("credit 'reward-to-go'",)) in found(reward=judge, **other)
+
+
 def test_differences_of_steps_are_empty_where_every_token_earns_the_total():
     refined = {"overrating-process-model": {"transforms": ["refine-delta"]}}
     lost = ("lost", ("transform 'refine-delta' of 'overrating-process-model'", "credit 'outcome'"))

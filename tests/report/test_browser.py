@@ -140,7 +140,7 @@ def test_the_keyboard_walks_through_rollouts_and_tokens(small_run, open_page):
     page.keyboard.press("Escape")
     expect(page.locator(".count")).to_have_text("6 of 6 rollouts")
     expect(page.locator(".token")).to_have_count(9)
-    page.locator(".completion").focus()
+    page.locator(".completion").first.focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#tip")).to_contain_text("not sampled by the policy")
     page.keyboard.press("ArrowRight")
@@ -170,6 +170,33 @@ def test_a_rollout_is_shown_token_by_token(small_run, open_page):
     page.get_by_role("button", name="Completion 3").click()
     expect(page.locator(".token")).to_have_count(3)
     assert row_of(page) == "# 2"
+
+
+def test_two_credit_methods_stand_side_by_side_with_their_difference(make_run, rollouts_of, open_page):
+    store = make_run()
+    rollouts = rollouts_of(["ab"], [("q", "a")], [0])
+    store.save_rollouts(
+        1, rollouts, {"reward": [1.0], "correct": [True], "credit/outcome": [[1.0, 1.0]], "credit/steps": [[1.0, -0.5]]}
+    )
+    store.save_token_texts(dict(zip(rollouts.tokens[0].tolist(), "ab", strict=True)))
+    page = open_page(write_report([store.directory]))
+    share = "n => n.map(e => [e.style.getPropertyValue('--tone'), e.style.getPropertyValue('--share')])"
+    boxes = page.locator(".completion")
+    expect(boxes).to_have_count(3)
+    full, half = ["var(--more)", "62%"], ["var(--less)", "31%"]
+    assert boxes.nth(0).locator(".token").evaluate_all(share) == [full, full]
+    assert boxes.nth(1).locator(".token").evaluate_all(share) == [full, half]
+    # 1 - 1 = 0 and 1 - (-0.5) = 1.5, more than the scale of 1 shows.
+    assert boxes.nth(2).locator(".token").evaluate_all(share) == [["var(--more)", "0%"], full]
+    boxes.nth(0).focus()
+    page.keyboard.press("End")
+    expect(page.locator("#tip")).to_contain_text("Difference")
+    expect(page.locator(".token.here")).to_have_count(3)
+    page.get_by_label("Beside it").select_option("")
+    expect(page.locator(".token")).to_have_count(2)
+    page.get_by_label("Beside it").select_option("credit/outcome")
+    page.get_by_label("Colour by").select_option("credit/steps")
+    assert boxes.nth(2).locator(".token").evaluate_all(share) == [["var(--more)", "0%"], ["var(--less)", "62%"]]
 
 
 def test_an_abstaining_reward_is_named(small_run, open_page):

@@ -124,7 +124,7 @@ def test_steps_need_a_step_checker(rollouts):
 
 NEEDS = {"overlong": {"max_length": 16, "buffer": 4}}
 # These ask the user's file or models; they have tests of their own.
-ASK = ("function", "self-aligned", "density-ratio")
+ASK = ("function", "self-aligned", "density-ratio", "continuation-value", "reasoning-depth")
 
 
 @pytest.mark.parametrize("name", [name for name in parts.names("reward") if name not in ASK])

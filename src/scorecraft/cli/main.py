@@ -15,7 +15,19 @@ from typing import Annotated, Any
 import typer
 
 from scorecraft import __version__
-from scorecraft.cli import catalog, compare, listing, measuring, probing, rescoring, studying, training, verify_check
+from scorecraft.cli import (
+    catalog,
+    compare,
+    explaining,
+    listing,
+    measuring,
+    plugins,
+    probing,
+    rescoring,
+    studying,
+    training,
+    verify_check,
+)
 from scorecraft.cli.terminal import errors, plain
 from scorecraft.errors import ScorecraftError
 
@@ -52,6 +64,7 @@ for _name, _command, _short in (
     ("generate", measuring.generate, "Show completions and their verdicts."),
     ("compare", compare.compare, "Train several recipes with the same seeds, and table their differences."),
     ("score", rescoring.score, "Score completions that are there already."),
+    ("explain", explaining.explain, "Show which tokens each credit method would reinforce."),
     ("report", listing.report, "Write the page on one or several runs."),
     ("tasks", listing.tasks, "List the tasks, with examples."),
     ("parts", listing.parts, "List what can stand in a recipe."),
@@ -66,6 +79,7 @@ for _name, _command, _short in (
 
 
 app.add_typer(studying.app, name="study")
+app.add_typer(plugins.app, name="plugins")
 
 
 def _version(wanted: bool) -> None:

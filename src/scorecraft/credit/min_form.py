@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from scorecraft.catalog import implements
+from scorecraft.credit.reward_to_go import reward_to_go
 from scorecraft.errors import ScorecraftError, ScorecraftWarning
 
 Form = Literal["sum", "softmin", "strict-min"]
@@ -115,20 +116,9 @@ def step_returns(
     if not 0 < gamma <= 1:
         raise ScorecraftError(f"min-form: expected a gamma in (0, 1], got {gamma}")
     if form == "strict-min":
-        high = step_rewards.detach().masked_fill(~step_mask, float("inf"))
-        returns = high.flip(1).cummin(1).values.flip(1)
-        return torch.where(step_mask, returns, torch.zeros_like(returns))
-    if form == "softmin":
-        rewards = min_form_rewards(step_rewards, step_mask, temperature)
-    else:
-        rewards = step_rewards.detach().masked_fill(~step_mask, 0.0)
-    returns = torch.zeros_like(rewards)
-    ahead = torch.zeros(len(rewards), dtype=rewards.dtype, device=rewards.device)
-    for step in range(rewards.shape[1] - 1, -1, -1):
-        # A gap in the table is no step, so it takes no time.
-        ahead = torch.where(step_mask[:, step], rewards[:, step] + gamma * ahead, ahead)
-        returns[:, step] = ahead
-    return returns * step_mask
+        return reward_to_go(step_rewards, step_mask, "min")
+    rewards = min_form_rewards(step_rewards, step_mask, temperature) if form == "softmin" else step_rewards.detach()
+    return reward_to_go(rewards, step_mask, "sum", gamma=gamma)
 
 
 def scatter_step_rewards(
@@ -175,14 +165,13 @@ def token_returns_of_steps(
     count = returns.shape[1]
     if count == 0:
         return torch.zeros(mask.shape, dtype=torch.float32, device=mask.device)
-    known = (steps >= 0) & (steps < count)
-    index = torch.where(known, steps, torch.full_like(steps, count))
-    # The nearest step at or after each token: steps only grow along a completion.
-    index = index.flip(1).cummin(1).values.flip(1)
-    # A step without a reward hands on to the next one that has one.
+    # A step without a reward hands on to the next one that has one; after the last there is nothing.
     places = torch.arange(count, device=returns.device).expand_as(step_mask)
     following = torch.where(step_mask, places, torch.full_like(places, count)).flip(1).cummin(1).values.flip(1)
     padded = torch.cat((returns, returns.new_zeros(len(returns), 1)), dim=1)
-    following = torch.cat((following, torch.full_like(following[:, :1], count)), dim=1)
-    values = padded.gather(1, following.gather(1, index))
-    return torch.where(mask, values, torch.zeros_like(values))
+    values = torch.cat((padded.gather(1, following), padded[:, -1:]), dim=1)
+    # The nearest step at or after each token: steps only grow along a completion. Small numbers are quicker to move.
+    small = steps.to(torch.int32)
+    small.masked_fill_(small < 0, count).clamp_(max=count)
+    index = small.flip(1).cummin(1).values.flip(1).long()
+    return values.gather(1, index).mul_(mask)

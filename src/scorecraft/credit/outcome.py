@@ -21,6 +21,8 @@ def outcome_returns(
 
     Source: Williams, 1992, Simple Statistical Gradient-Following Algorithms.
     """
+    if discount == 1:
+        return torch.where(mask, reward[:, None], torch.zeros_like(reward[:, None]))
     later = mask.flip(1).cumsum(1).flip(1) - 1
     returns = reward[:, None] * discount ** later.clamp(min=0).float()
     return torch.where(mask, returns, torch.zeros_like(returns))

@@ -71,6 +71,17 @@ class Composition:
             if SCOPES.index(part.scope) > SCOPES.index(scope):
                 raise ScorecraftError(f"{place} {_LOOKS_AT[part.scope]}, but {caller}; {remedy}")
 
+    def refuse_policy(self, caller: str, remedy: str) -> None:
+        """Raise `ScorecraftError` where a reward reads what the policy computed, which the caller does not know.
+
+        Args:
+            caller: what it has, as in "TRL hands a reward function texts and tokens only".
+            remedy: what to do instead.
+        """
+        for place, part in self.parts().items():
+            if part.asks_policy:
+                raise ScorecraftError(f"{place} reads what the policy computed, but {caller}; {remedy}")
+
     def score(
         self, rollouts: Rollouts, *, step: int = 0, steps: int = 1, rank: int = 0, world_size: int = 1
     ) -> RewardTable:

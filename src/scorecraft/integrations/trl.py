@@ -89,6 +89,10 @@ class RewardFunction:
         Raises `ScorecraftError` where the answers are missing or the rewards cannot be applied.
         """
         del log_extra, environments
+        self.composition.refuse_policy(
+            "TRL hands a reward function texts and tokens only",
+            "train with scorecraft.integrations.trl_trainer.RecipeTrainer",
+        )
         if self.answer is not None and self.answer not in columns:
             raise ScorecraftError(
                 f"reward '{self.__name__}': the data set has no column '{self.answer}' (it has "
@@ -103,14 +107,19 @@ class RewardFunction:
         if world_size > 1 and self.composition.scope != "rollout":
             table, own = _of_all_workers(table, rank, world_size)
             rank, world_size = 0, 1  # every worker scores the whole batch, with the same random numbers
-        rollouts = self._rollouts(table)
+        rollouts = self.rollouts(table)
         step, steps = _progress(trainer_state)
         rewards = self.composition.score(rollouts, step=step, steps=steps, rank=rank, world_size=world_size)
         self._count(rewards, own, log_metric)
         totals = zip(rewards.total[own].tolist(), rewards.valid[own].tolist(), strict=True)
         return [total if valid else None for total, valid in totals]
 
-    def _rollouts(self, table: dict[str, list[Any]]) -> Rollouts:
+    def rollouts(self, table: dict[str, list[Any]]) -> Rollouts:
+        """Return TRL's columns as rollouts.
+
+        Args:
+            table: "prompts", "completions", perhaps "completion_ids", and every column of the data set.
+        """
         count = len(table["completions"])
         known = (self.answer, self.gold, self.metadata)
         held = [table[name] if name in table else [None] * count for name in known]

@@ -82,6 +82,9 @@ def compute_score(
     """
     del data_source
     composition = _composition(str(recipe), reward, tuple(map(str, overrides)), int(seed))
+    composition.refuse_policy(
+        "verl hands a reward function texts only", "leave it out, or train with scorecraft or TRL's RecipeTrainer"
+    )
     composition.require(
         "rollout",
         "verl's compute_score sees one completion at a time",
@@ -127,6 +130,9 @@ def compute_scores(
     Raises as `compute_score`, and `ScorecraftError` where a part compares completions and nothing tells the prompts.
     """
     composition = _composition(str(recipe), reward, tuple(map(str, overrides)), int(seed))
+    composition.refuse_policy(
+        "verl hands a reward function texts only", "leave it out, or train with scorecraft or TRL's RecipeTrainer"
+    )
     _check_arguments(passed_on)
     infos = list(extra_infos) if extra_infos is not None else [None] * len(solution_strs)
     keys = [_group_key(source, info) for source, info in zip(data_sources, infos, strict=True)]

@@ -54,6 +54,7 @@ class Generation:
     turns: Int64[Tensor, "row token"]
     lengths: Int64[Tensor, " row"]
     truncated: Tensor
+    forward_tokens: int = 0  # that went through the model: prompts, and one a row and step
 
 
 def left_pad(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
@@ -70,11 +71,25 @@ def check_prompts(policy: Policy, prompts: Sequence[Sequence[int]], settings: Sa
     for row, prompt in enumerate(prompts):
         if not prompt:
             raise ScorecraftError(f"prompt {row} is empty: expected at least one token")
-        if len(prompt) + settings.max_new_tokens > policy.context_length:
-            raise ScorecraftError(
-                f"prompt {row} has {len(prompt)} tokens; with max_new_tokens {settings.max_new_tokens} it does not fit "
-                f"the {policy.context_length} tokens of context of '{policy.name}': shorten either"
-            )
+        _check_room(policy, f"prompt {row}", len(prompt), settings)
+
+
+def _check_room(policy: Policy, what: str, tokens: int, settings: SamplingSettings) -> None:
+    if tokens + settings.max_new_tokens > policy.context_length:
+        raise ScorecraftError(
+            f"{what} has {tokens} tokens; with max_new_tokens {settings.max_new_tokens} it does not fit "
+            f"the {policy.context_length} tokens of context of '{policy.name}': shorten either"
+        )
+
+
+def _check_starts(
+    policy: Policy, prompts: Sequence[Sequence[int]], group: Tensor, starts: Tensor, settings: SamplingSettings
+) -> None:
+    lengths = torch.tensor([len(prompt) for prompt in prompts], dtype=torch.int64)[group]
+    if bool(((starts < 1) | (starts > lengths)).any()):
+        row = int(((starts < 1) | (starts > lengths)).nonzero()[0, 0])
+        raise ScorecraftError(f"row {row} goes on from token {int(starts[row])} of a prompt of {int(lengths[row])}")
+    _check_room(policy, "the longest beginning", int(starts.max()), settings)
 
 
 @torch.no_grad()
@@ -87,25 +102,34 @@ def generate(
     *,
     prefixes: Sequence[Sequence[int]] | None = None,
     react: React | None = None,
+    starts: Int64[Tensor, " row"] | None = None,
 ) -> Generation:
     """Sample one completion per row; row i answers ``prompts[group[i]]``.
 
     ``uniforms`` in [0, 1) decide every draw: ``[row, max_new_tokens]``. ``prefixes`` are forced first tokens.
-    Raises `ScorecraftError` for an empty or overlong prompt.
+    ``starts``: each row goes on from the first so many tokens of its prompt, which is computed once for all of them.
+    Raises `ScorecraftError` for an empty or overlong prompt, or a start outside it.
     """
-    check_prompts(policy, prompts, settings)
+    if starts is None:
+        check_prompts(policy, prompts, settings)
+    else:
+        _check_starts(policy, prompts, group, starts, settings)
+        if not llama.supported(policy.model):
+            prompts, group, starts = *_beginnings(prompts, group, starts), None
     table, prompt_lengths = left_pad(prompts, policy.pad_id)
     device = policy.device
     table, prompt_lengths, group = table.to(device), prompt_lengths.to(device), group.to(device)
     if llama.supported(policy.model):
         weights = llama.weights_of(policy.model, fused=True)
-        state, outputs = llama.prefill(weights, table, prompt_lengths, group, settings.max_new_tokens)
+        begin = None if starts is None else starts.to(device)
+        state, outputs = llama.prefill(weights, table, prompt_lengths, group, settings.max_new_tokens, begin)
         head = weights.head
     else:
         state, outputs = transformers_backbone.prefill(policy.model, table, prompt_lengths, group)
         head = None
     writer = _Writer(policy, len(group), settings, react, prefixes)
     buffer: Tensor | None = None
+    forward_tokens = int(prompt_lengths.sum())
     for column in range(settings.max_new_tokens):
         if head is None:
             logits = outputs.float()
@@ -121,7 +145,17 @@ def generate(
             state.select(dropped.to(device))
             tokens = tokens[dropped]
         outputs = state.step(tokens.to(device))
-    return writer.finish()
+        forward_tokens += len(outputs)
+    return writer.finish(forward_tokens)
+
+
+def _beginnings(
+    prompts: Sequence[Sequence[int]], group: Tensor, starts: Tensor
+) -> tuple[list[Sequence[int]], Int64[Tensor, " row"]]:
+    """Return every different beginning of a prompt as a prompt of its own, and which of them each row has."""
+    pairs = list(zip(group.tolist(), starts.tolist(), strict=True))
+    place = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
+    return [prompts[row][:start] for row, start in place], torch.tensor([place[pair] for pair in pairs])
 
 
 def draw(
@@ -238,12 +272,12 @@ class _Writer:
         self.turn_of[row] += int(answer.new_turn)
         return True
 
-    def finish(self) -> Generation:
+    def finish(self, forward_tokens: int) -> Generation:
         """Return the table, cut to the longest completion."""
         width = int(self.lengths.max())
         cut = (x[:, :width] for x in (self.tokens, self.mask, self.logprobs, self.entropies, self.turns))
         tokens, mask, logprobs, entropies, turns = cut
-        return Generation(tokens, mask, logprobs, entropies, turns, self.lengths, self.truncated)
+        return Generation(tokens, mask, logprobs, entropies, turns, self.lengths, self.truncated, forward_tokens)
 
 
 def watched_tokens(policy: Policy, stop: Sequence[str]) -> Tensor | None:

@@ -210,14 +210,19 @@ def prefill(
     lengths: Int64[Tensor, " prompt"],
     group: Int64[Tensor, " row"],
     capacity: int,
+    starts: Int64[Tensor, " row"] | None = None,
 ) -> tuple[DecodingState, Float[Tensor, "row width"]]:
     """Compute each (left-padded) prompt once and share it among the rows of its group.
 
+    ``starts`` says how many tokens of its prompt each row goes on from, at least one; all where it is not given.
     Returns the decoding state of all rows, with room for ``capacity`` more tokens, and the hidden state that
     predicts each row's first token.
     """
     count, width = prompts.shape
-    state = DecodingState(weights, lengths[group], width, capacity)
+    whole = lengths[group]
+    starts = whole if starts is None else starts
+    kept = int(starts.max())
+    state = DecodingState(weights, starts, kept, capacity)
     pad = width - lengths
     positions = (torch.arange(width, device=prompts.device) - pad[:, None]).clamp(min=0)
     columns = torch.arange(width, device=prompts.device)
@@ -226,16 +231,27 @@ def prefill(
     visible = (visible | torch.eye(width, dtype=torch.bool, device=prompts.device))[:, None]
     kv = weights.kv_heads
     index = (group[:, None] * kv + torch.arange(kv, device=group.device)).reshape(-1)
+    shifted = None
+    if not starts.equal(whole):
+        # The column of the prompt that each column of a row's cache is copied from, so that all rows end together.
+        source = torch.arange(kept, device=group.device) - state.pad[:, None] + pad[group][:, None]
+        shifted = source.clamp(min=0).repeat_interleave(kv, 0)[:, None, :]
+
+    def shared(block: Tensor) -> Tensor:
+        rows = block.reshape(count * kv, width, -1).transpose(1, 2)[index]
+        if shifted is None:
+            return rows[..., width - kept :]
+        return rows.gather(2, shifted.expand(-1, rows.shape[1], -1))
 
     def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         q, k, v = (x.view(count, width, -1, weights.head_width).transpose(1, 2) for x in (query, key, value))
         for cache, block in ((state.keys[layer], k), (state.values[layer], v)):
-            cache[..., :width] = block.reshape(count * kv, width, -1).transpose(1, 2)[index]
+            cache[..., :kept] = shared(block)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=visible, enable_gqa=kv != weights.heads)
         return mixed.transpose(1, 2).reshape(count * width, -1)
 
     hidden = forward(weights, prompts.reshape(-1), positions.reshape(-1), attend)
-    return state, hidden.view(count, width, -1)[:, -1][group]
+    return state, hidden.view(count, width, -1)[group, pad[group] + starts - 1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -156,6 +156,27 @@ def token_logprobs(
 
 
 @torch.no_grad()
+def state_features(policy: Policy, rollouts: Rollouts) -> Float32[Tensor, "sampled width"]:
+    """Return the last hidden state before every sampled token, rollout by rollout; see `Policy`."""
+    mask, width = rollouts.mask, int(rollouts.lengths.max()) if len(rollouts) else 0
+    inputs = (
+        rollouts.prompt_tokens, rollouts.prompt_lengths, rollouts.tokens[:, :width], rollouts.lengths, rollouts.group,
+    )  # fmt: skip
+    prompts, prompt_lengths, tokens, lengths, group = (value.to(policy.device) for value in inputs)
+    mask = mask[:, :width].to(policy.device)
+    if not bool(mask.any()):
+        return torch.zeros(0, policy.model.config.get_text_config().hidden_size)
+    if llama.supported(policy.model):
+        weights = llama.weights_of(policy.model, fused=False)
+        hidden = llama.completion_hidden_states(weights, prompts, prompt_lengths, tokens, lengths, group)
+        real = torch.arange(width, device=policy.device) < lengths[:, None]
+        return hidden[mask[real]].float().cpu()
+    return transformers_backbone.completion_states(
+        policy.model, prompts, prompt_lengths, tokens, lengths, group, mask
+    ).float().cpu()  # fmt: skip
+
+
+@torch.no_grad()
 def score_tokens(
     policy: Policy,
     prompts: Sequence[Sequence[int]],

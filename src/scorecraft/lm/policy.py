@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from scorecraft.lm.cache import Progress
+    from scorecraft.lm.continuations import Continuations
+    from scorecraft.lm.step_depths import StepDepths
+    from scorecraft.rollouts import Rollouts
     from scorecraft.tasks.task import Task
 
 Chat = Literal["auto", "always", "never"]
@@ -184,6 +187,83 @@ class Policy:
         from scorecraft.lm.logprobs import score_tokens
 
         return score_tokens(self, prompts, completions, temperature=temperature, tokens_per_batch=tokens_per_batch)
+
+    def state_features(self, rollouts: Rollouts) -> Float32[Tensor, "sampled width"]:
+        """Return what the policy knows before every sampled token: its last hidden state, after the final norm.
+
+        Without gradient, on the processor, rollout by rollout in the order of ``rollouts.mask``.
+        """
+        from scorecraft.lm.logprobs import state_features
+
+        return state_features(self, rollouts)
+
+    def continuations(
+        self,
+        prompts: Sequence[Sequence[int]],
+        completions: Sequence[Sequence[int]],
+        cuts: Sequence[Sequence[int]],
+        *,
+        samples: int,
+        seeds: Sequence[int],
+        max_new_tokens: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        closing: Sequence[int] = (),
+    ) -> Continuations:
+        """Draw ``samples`` continuations of every beginning of every completion; see `lm.continuations`.
+
+        Args:
+            prompts: the tokens before each completion, at least one.
+            completions: tokens.
+            cuts: for each completion, how many of its tokens the beginnings keep.
+            samples: continuations of each beginning.
+            seeds: of the random numbers of each completion.
+            max_new_tokens: after the cut, forced tokens included.
+            temperature: of the continuations.
+            top_p: least probability of the tokens drawn from.
+            closing: tokens forced after the cut.
+
+        Raises:
+            ScorecraftError: for unequal numbers, a cut outside its completion, or what does not fit the context.
+        """
+        from scorecraft.lm.continuations import continuations
+        from scorecraft.lm.generate import SamplingSettings
+
+        settings = SamplingSettings(max_new_tokens, temperature, 0, top_p)
+        return continuations(self, prompts, completions, cuts, settings, samples=samples, seeds=seeds, closing=closing)
+
+    def step_depths(
+        self,
+        prompts: Sequence[Sequence[int]],
+        completions: Sequence[Sequence[int]],
+        steps: Sequence[Sequence[int]],
+        *,
+        layers: Sequence[int] | None = None,
+        attention: bool = False,
+        tokens_per_batch: int = 4096,
+    ) -> StepDepths:
+        """Return how far the late layers move the next-token distribution at every step, its Reasoning Score in nats.
+
+        Without gradient, on the processor; with the perplexity and entropy of every step.
+
+        Args:
+            prompts: the tokens before each completion, at least one.
+            completions: the tokens to measure.
+            steps: for each token of a completion the step that it is in, -1 outside any.
+            layers: which late layers, counted from 1; every second one of the upper half where not given.
+            attention: also measure the attention from step to step.
+            tokens_per_batch: how many tokens, padding counted, go through the model at a time.
+
+        Raises:
+            ScorecraftError: for unequal numbers of prompts, completions and steps, an empty prompt, a token outside the
+                vocabulary, a text longer than the context, a layer that is not there or the last, or a model without
+                an accessible final norm, unembedding, hidden states or attention.
+        """
+        from scorecraft.lm.step_depths import score_step_depths
+
+        return score_step_depths(
+            self, prompts, completions, steps, layers=layers, attention=attention, tokens_per_batch=tokens_per_batch
+        )
 
     def _token_text(self, token: int) -> str:
         text = str(self.tokenizer.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False))

@@ -53,6 +53,34 @@ def prefill(
     return DecodingState(model, cache, attention[group]), output.logits[:, -1][group]
 
 
+def _whole(
+    prompts: Tensor, prompt_lengths: Tensor, tokens: Tensor, lengths: Tensor, group: Tensor
+) -> dict[str, Tensor | bool]:
+    """Return prompts with their completions as a model's forward pass takes them."""
+    width, columns = prompts.shape[1], torch.arange(tokens.shape[1], device=tokens.device)
+    before = (torch.arange(width, device=prompts.device) >= (width - prompt_lengths)[:, None])[group]
+    attention = torch.cat((before, columns < lengths[:, None]), dim=1).long()
+    positions = (attention.cumsum(1) - 1).clamp(min=0)
+    ids = torch.cat((prompts[group], tokens), dim=1)
+    return {"input_ids": ids, "attention_mask": attention, "position_ids": positions, "use_cache": False}
+
+
+def completion_states(
+    model: Any,
+    prompts: Int64[Tensor, "prompt prompt_token"],
+    prompt_lengths: Int64[Tensor, " prompt"],
+    tokens: Int64[Tensor, "rollout token"],
+    lengths: Int64[Tensor, " rollout"],
+    group: Int64[Tensor, " rollout"],
+    mask: Bool[Tensor, "rollout token"],
+) -> Float[Tensor, "sampled width"]:
+    """Return the last hidden state before every sampled token, row by row."""
+    output = model(
+        **_whole(prompts, prompt_lengths, tokens, lengths, group), output_hidden_states=True, logits_to_keep=1
+    )
+    return output.hidden_states[-1][:, prompts.shape[1] - 1 : -1][mask]
+
+
 def completion_logprobs(
     model: Any,
     prompts: Int64[Tensor, "prompt prompt_token"],
@@ -64,17 +92,7 @@ def completion_logprobs(
     temperature: float,
 ) -> tuple[Float32[Tensor, " sampled"], Float32[Tensor, " sampled"]]:
     """Return log-probabilities and entropies of the sampled tokens, row by row, with the gradient."""
-    width, columns = prompts.shape[1], torch.arange(tokens.shape[1], device=tokens.device)
-    before = (torch.arange(width, device=prompts.device) >= (width - prompt_lengths)[:, None])[group]
-    attention = torch.cat((before, columns < lengths[:, None]), dim=1).long()
-    positions = (attention.cumsum(1) - 1).clamp(min=0)
-    output = model(
-        input_ids=torch.cat((prompts[group], tokens), dim=1),
-        attention_mask=attention,
-        position_ids=positions,
-        use_cache=False,
-        logits_to_keep=tokens.shape[1] + 1,
-    )
+    output = model(**_whole(prompts, prompt_lengths, tokens, lengths, group), logits_to_keep=tokens.shape[1] + 1)
     logits = output.logits[:, :-1][mask].float() / temperature
     log_probabilities = torch.log_softmax(logits, dim=1)
     chosen = log_probabilities.gather(1, tokens[mask][:, None])[:, 0]

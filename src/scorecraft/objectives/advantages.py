@@ -35,8 +35,8 @@ def token_advantages(
         mask: True where the policy sampled the token.
         valid: True where the rollout has a reward.
     """
-    values = (returns - baseline[:, None]) / scale[:, None]
-    return torch.where(mask & valid[:, None], values, torch.zeros_like(values))
+    values = (returns - baseline[:, None]).div_(scale[:, None])
+    return values.masked_fill_(~(mask & valid[:, None]), 0.0)
 
 
 def rollout_advantages(

@@ -14,7 +14,7 @@ from torch import Tensor
 from scorecraft.catalog import implements
 from scorecraft.context import Context
 from scorecraft.errors import ScorecraftError
-from scorecraft.objectives import channel_part
+from scorecraft.objectives import channel_part, dual_level_part
 from scorecraft.objectives.advantages import (
     BaselineScale,
     Singleton,
@@ -43,7 +43,7 @@ from scorecraft.scores import RewardTable
 from scorecraft.traits import Note, Trait, Traits
 
 # Parts in files of their own, which register themselves.
-_ELSEWHERE = (channel_part,)
+_ELSEWHERE = (channel_part, dual_level_part)
 
 _BASELINE = Note(
     Trait.WHOLE_RETURN,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from scorecraft.catalog import implements
 from scorecraft.errors import ScorecraftError
+from scorecraft.sampled import next_sampled_values
 
 StepBaseline = Literal["verl", "token-mean", "step-mean"]
 
@@ -23,12 +24,7 @@ def token_rewards_of_returns(
         returns: of every sampled token.
         mask: True where the policy sampled the token.
     """
-    width = mask.shape[1]
-    columns = torch.arange(width, device=mask.device).expand_as(mask)
-    at_or_after = torch.where(mask, columns, torch.full_like(columns, width)).flip(1).cummin(1).values.flip(1)
-    following = torch.cat((at_or_after[:, 1:], torch.full_like(at_or_after[:, :1], width)), dim=1)
-    padded = torch.cat((returns, returns.new_zeros(len(returns), 1)), dim=1)
-    return (returns - padded.gather(1, following)) * mask
+    return (returns - next_sampled_values(returns, mask)) * mask
 
 
 def reversed_sums(
@@ -55,11 +51,14 @@ def masked_whiten(
         mask: which tokens count.
         epsilon: added to the variance.
     """
-    counted = values[mask].double()
-    if len(counted) < 2:
+    count = int(mask.sum())
+    if count < 2:
         return torch.zeros_like(values)
-    whitened = (values.double() - counted.mean()) / (counted.var() + epsilon).sqrt()
-    return whitened.float() * mask
+    # Sums in double precision, without a copy of the table in it.
+    centred = values * mask
+    centred.sub_(centred.sum(dtype=torch.float64).div_(count).float()).mul_(mask)
+    variance = torch.linalg.vector_norm(centred, dtype=torch.float64) ** 2 / (count - 1)
+    return centred.div_((variance + epsilon).sqrt().float())
 
 
 @implements("min-form-credit")

@@ -5,12 +5,12 @@ Types and names are checked when a recipe is read; this finds recipes that run a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scorecraft.parts import Part
-from scorecraft.traits import Traits
+from scorecraft.traits import Note, Trait, Traits
 
 if TYPE_CHECKING:
     from scorecraft.recipes.recipe import Recipe
@@ -51,14 +51,21 @@ def lint(recipe: Recipe) -> list[Finding]:
 
 
 def stages_of(recipe: Recipe) -> list[Stage]:
-    """Return the parts in the order in which the signal passes them; a reward of weight 0 is only logged."""
+    """Return the parts in the order in which the signal passes them.
+
+    A reward of weight 0 is only logged, unless the credit reads step rewards and it has them.
+    """
+    asks_steps = _has(Trait.STEP_REWARDS, recipe.credit.traits().needs)
+    chosen = getattr(recipe.credit, "process", None)
     stages = [
         Stage(f"task '{recipe.task.name}'", recipe.task),
         Stage(f"sampling '{recipe.sampling.name}'", recipe.sampling),
     ]
     for name, part in recipe.reward.items():
-        if part.weight != 0:
-            stages.append(Stage(f"reward '{name}'", part, name))
+        steps = asks_steps and chosen in (None, name) and Trait.STEP_REWARDS in part.traits().provides
+        if part.weight != 0 or steps:
+            counted = part if part.weight != 0 else part.model_copy(update={"weight": 1.0})
+            stages.append(Stage(f"reward '{name}'", counted, name))
             stages += [Stage(f"transform '{each.name}' of '{name}'", each, name) for each in part.transforms]
     for slot, part in (
         ("combination", recipe.combination),
@@ -69,6 +76,10 @@ def stages_of(recipe: Recipe) -> list[Stage]:
     ):
         stages.append(Stage(f"{slot} '{part.name}'", part))
     return stages
+
+
+def _has(trait: Trait, notes: Sequence[Note]) -> bool:
+    return any(note.trait is trait for note in notes)
 
 
 def _lost(stages: list[tuple[Stage, Traits]]) -> Iterator[Finding]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ROWS_PER_BLOCK = 512
 _NUMBERS = ("logprobs", "entropies", "advantage", "returns")
+# Columns that hold what further credit methods would give each token, as ``credit/NAME``.
+CREDIT = "credit/"
 # How many of the 10 bits of a 16-bit float's mantissa are kept: 2 to 3 digits; the Parquet files have them all.
 _MANTISSA_BITS = {"logprobs": 6, "entropies": 6, "advantage": 8, "returns": 8}
 
@@ -80,6 +82,7 @@ def pack_rollouts(
     if not blocks:
         return None
     numbers = [name for name in _NUMBERS if any(name in block.planes for block in blocks)]
+    numbers += list(dict.fromkeys(name for block in blocks for name in block.planes if name.startswith(CREDIT)))
     for block in blocks:
         block.packed = _pack(block, vocabulary, numbers)
         block.weight = len(block.packed) + sum(len(text) for text in block.columns["text"]) // 2
@@ -89,7 +92,7 @@ def pack_rollouts(
         "blocks": [block.packed for block in kept],
         "planes": numbers,
         "texts": _texts(vocabulary, store.token_texts(), decode_token),
-        "scale": _scales(kept),
+        "scale": _scales(kept, numbers),
         "saved": sum(len(block.lengths) for block in blocks),
         "groups": columns([{"step": step, "reward_spread": spread} for step, spread in spreads]),
     }
@@ -99,7 +102,7 @@ def _block(table: pyarrow.Table) -> _Block:
     tokens, lengths = tables.flat(table, "tokens")
     planes: dict[str, np.ndarray] = {"mask": tables.aligned(table, "mask", lengths).astype(np.uint8)}
     planes["steps"] = (np.clip(tables.aligned(table, "steps", lengths), -1, 254) + 1).astype(np.uint8)
-    for name in _NUMBERS:
+    for name in (*_NUMBERS, *(name for name in table.column_names if name.startswith(CREDIT))):
         if name in table.column_names:
             planes[name] = tables.aligned(table, name, lengths).astype(np.float32)
     plain = (
@@ -116,7 +119,7 @@ def _pack(block: _Block, vocabulary: _Vocabulary, numbers: list[str]) -> str:
     planes = [_bytes(ids, shift) for shift in (0, 8, 16)]
     planes += [block.planes["mask"], block.planes["steps"]]
     for name in numbers:
-        half = half_floats(block.planes.get(name, np.zeros(len(ids), np.float32)), _MANTISSA_BITS[name])
+        half = half_floats(block.planes.get(name, np.zeros(len(ids), np.float32)), _MANTISSA_BITS.get(name, 8))
         planes += [_bytes(half, 0), _bytes(half, 8)]
     return _compressed(b"".join(plane.tobytes() for plane in planes))
 
@@ -174,11 +177,15 @@ def _texts(
     return [f"⟨{token}⟩" if text is None else text for token, text in zip(vocabulary.ids.tolist(), texts, strict=True)]
 
 
-def _scales(blocks: list[_Block]) -> dict[str, float]:
-    """Return for each number the size at which its colour is full: the 98th percentile of what is not 0."""
+def _scales(blocks: list[_Block], numbers: list[str]) -> dict[str, float]:
+    """Return for each number the size at which its colour is full: the 98th percentile of what is not 0.
+
+    Credit methods share one, so that they can be compared by eye.
+    """
     scales = {}
-    for name in _NUMBERS:
+    for name in numbers:
         values = np.concatenate([np.abs(block.planes[name]) for block in blocks if name in block.planes] or [[]])
         values = values[values > 0]
         scales[name] = float(f"{np.quantile(values, 0.98):.3g}") if len(values) else 1.0
-    return scales
+    methods = [name for name in scales if name.startswith(CREDIT)]
+    return scales | dict.fromkeys(methods, max((scales[name] for name in methods), default=1.0))

@@ -13,7 +13,11 @@ from scorecraft.lm.generate import Forced, React, SamplingSettings
 from scorecraft.lm.policy import Policy
 from scorecraft.parts import register
 from scorecraft.problem import Problem
+from scorecraft.sampling import flawed_prefix
 from scorecraft.sampling.sampling import Sampling
+
+# Parts in files of their own, which register themselves.
+_ELSEWHERE = (flawed_prefix,)
 
 
 @register("sampling", "single-turn")

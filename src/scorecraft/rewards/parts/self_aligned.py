@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from jaxtyping import Float32
 from pydantic import Field, model_validator
@@ -43,6 +43,7 @@ class SelfAligned(Reward):
     schedule: factors at the first and the last step of training, linear between.
     """
 
+    asks_policy: ClassVar[bool] = True
     weight: float = 0.2
     context: StandaloneContext | tuple[int, ...] = "empty_chat"
     empty_query: str = ""
