@@ -29,6 +29,8 @@ class Rollouts:
         entropies: entropy (nats) of the distribution the token was sampled from; 0 where ``mask`` is False.
         steps: index of the reasoning step a token is in, -1 outside any.
         turns: index of the turn, -1 on padding.
+        foreign: how much the gradient of a token counts that others wrote, as a multiple of the credit of the next
+            token that the policy sampled; 0 on the policy's own, None for 0 everywhere.
     Per rollout:
         lengths: number of tokens before padding, forced and tool tokens included.
         group: row of the prompt table that the rollout answers.
@@ -54,11 +56,14 @@ class Rollouts:
     prompt_lengths: Int64[Tensor, " prompt"]
     problems: tuple[Problem, ...]
     temperature: float = 1.0
+    foreign: Float32[Tensor, "rollout token"] | None = None
 
     def __post_init__(self) -> None:
         rows, width = self.tokens.shape if self.tokens.ndim == 2 else (len(self.tokens), -1)
         for name in ("tokens", "mask", "logprobs", "entropies", "steps", "turns"):
             self._expect(name, (rows, width))
+        if self.foreign is not None:
+            self._expect("foreign", (rows, width))
         for name in ("lengths", "group", "truncated"):
             self._expect(name, (rows,))
         prompts = len(self.problems)
@@ -114,6 +119,7 @@ class Rollouts:
         return replace(
             self,
             **picked,
+            foreign=None if self.foreign is None else self.foreign[index],
             texts=tuple(self.texts[i] for i in order),
             notes=tuple(self.notes[i] for i in order),
         )
@@ -129,6 +135,9 @@ class Rollouts:
             joined[name] = torch.cat(
                 [F.pad(getattr(b, name), (0, width - b.tokens.shape[1]), value=fill) for b in batches]
             )
+        if any(batch.foreign is not None for batch in batches):
+            tables = [torch.zeros_like(b.logprobs) if b.foreign is None else b.foreign for b in batches]
+            joined["foreign"] = torch.cat([F.pad(table, (0, width - table.shape[1])) for table in tables])
         for name in ("lengths", "truncated", "prompt_lengths"):
             joined[name] = torch.cat([getattr(batch, name) for batch in batches])
         joined["prompt_tokens"] = torch.cat(
@@ -158,7 +167,8 @@ class Rollouts:
         lengths = self.lengths.tolist()
         rows: dict[str, Any] = {
             name: [row[:n] for row, n in zip(getattr(self, name).cpu().numpy(), lengths, strict=True)]
-            for name in ("tokens", "mask", "logprobs", "entropies", "steps", "turns")
+            for name in ("tokens", "mask", "logprobs", "entropies", "steps", "turns", "foreign")
+            if getattr(self, name) is not None
         }
         group = self.group.tolist()
         prompts = [
@@ -250,4 +260,5 @@ class Rollouts:
             prompt_lengths=prompt_lengths,
             problems=tuple(problems),
             temperature=meta["temperature"],
+            foreign=padded("foreign", torch.float32, 0.0) if "foreign" in columns else None,
         )

@@ -173,3 +173,45 @@ def test_schedules():
     assert [linear.learning_rate(s, 14) for s in (0, 1, 3, 4, 9, 14)] == pytest.approx([0.25, 0.5, 1.0, 1.0, 0.5, 0.0])
     cosine = AdamW(lr=2.0, schedule="cosine")
     assert cosine.learning_rate(5, 10) == pytest.approx(1.0)
+
+
+def test_a_foreign_token_has_the_credit_of_the_next_sampled_one_times_its_factor():
+    """By hand: the gradient of -sum(w A log p) over sampled tokens, and of foreign ones with ratio 1."""
+    rollouts = make_rollouts(rows=6, group_size=3)
+    lengths = torch.full((6,), 4)
+    width = 4
+    tokens = torch.randint(4, 90, (6, width), generator=torch.Generator().manual_seed(5))
+    mask = torch.tensor([[False, False, True, True]]).expand(6, 4).clone()
+    foreign = torch.tensor([[0.5, 0.0, 0.0, 0.0]]).expand(6, 4).clone()
+    rollouts = dataclasses.replace(
+        rollouts, tokens=tokens, mask=mask, lengths=lengths, foreign=foreign,
+        logprobs=torch.zeros(6, width), entropies=torch.zeros(6, width), steps=torch.full((6, width), -1),
+        turns=torch.zeros((6, width), dtype=torch.int64),
+    )  # fmt: skip
+    values = torch.tensor([1.0, -1.0, 2.0, 0.5, 0.0, -0.5])[:, None] * mask
+    advantages = Advantages(values, torch.ones(6, dtype=torch.bool))
+    policy = make_policy()
+    from scorecraft.lm.logprobs import token_logprobs
+    from scorecraft.objectives.parts import Reinforce
+
+    found, _ = gradient_of(rollouts, advantages, UpdateSettings(), Reinforce())
+    policy = make_policy()
+    everything = dataclasses.replace(rollouts, mask=torch.ones_like(mask), foreign=None)
+    logprobs, _ = token_logprobs(policy, everything)
+    # 12 sampled tokens; the first token of each row counts half of its row's advantage, the second not at all.
+    row = torch.tensor([1.0, -1.0, 2.0, 0.5, 0.0, -0.5])
+    loss = -(logprobs * torch.cat((0.5 * row[:, None], torch.zeros(6, 1), row[:, None].expand(6, 2)), 1)).sum() / 12
+    loss.backward()
+    for name, parameter in policy.model.named_parameters():
+        torch.testing.assert_close(found[name], parameter.grad, atol=1e-6, rtol=1e-4, msg=name)
+
+
+def test_foreign_weights_go_with_their_rows():
+    rollouts = make_rollouts()
+    foreign = torch.rand(rollouts.mask.shape) * ~rollouts.mask
+    with_foreign = dataclasses.replace(rollouts, foreign=foreign)
+    picked = with_foreign.select(torch.tensor([3, 1]))
+    assert picked.foreign.equal(foreign[[3, 1]])
+    joined = Rollouts.concatenate([rollouts, with_foreign])
+    assert joined.foreign[: len(rollouts)].eq(0).all()
+    assert joined.foreign[len(rollouts) :].equal(foreign)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +15,7 @@ from scorecraft.lm.logprobs import token_logprobs
 from scorecraft.objectives.interfaces import Advantages, LossInputs, Objective
 from scorecraft.objectives.kl import KLEstimator, kl_penalty
 from scorecraft.rollouts import Rollouts
+from scorecraft.sampled import next_sampled_values
 
 if TYPE_CHECKING:
     from scorecraft.context import Context
@@ -123,18 +124,23 @@ def _accumulate(
     """Add up the gradient of one optimizer step; return loss and measurements of all workers."""
     weights = torch.zeros(rollouts.mask.shape)
     weights[rows] = _global_weights(objective, rollouts.mask[rows], advantages.keep[rows])
+    rollouts, values_of, weights = with_foreign(rollouts, advantages.values, weights)
     needed = weights.any(1)
     if objective.idle_without_advantage and reference is None:
-        needed &= (advantages.values != 0).any(1)
+        needed &= (values_of != 0).any(1)
     rows = rows[needed[rows]]
     sums: dict[str, float] = {"loss": 0.0, "tokens": 0.0}
     for batch in microbatches(rollouts, rows, settings.tokens_per_microbatch, policy.model.config.vocab_size):
         picked = rollouts.select(batch)
         logprobs, entropies = token_logprobs(policy, picked)
+        old = picked.logprobs
+        if picked.foreign is not None:
+            # Nobody sampled these, so there is no earlier policy to compare with.
+            old = torch.where(picked.foreign != 0, logprobs.detach(), old)
         inputs = LossInputs(
             logprobs,
-            picked.logprobs,
-            advantages.values[batch],
+            old,
+            values_of[batch],
             picked.mask,
             None if reference is None else reference[batch],
             entropies if objective.needs_entropy else None,
@@ -155,6 +161,29 @@ def _accumulate(
     sums = distributed.total(sums)
     tokens = max(1.0, sums.pop("tokens"))
     return {name: value if name == "loss" else value / tokens for name, value in sums.items()}
+
+
+def with_foreign(
+    rollouts: Rollouts, advantages: Float32[Tensor, "rollout token"], weights: Float32[Tensor, "rollout token"]
+) -> tuple[Rollouts, Float32[Tensor, "rollout token"], Float32[Tensor, "rollout token"]]:
+    """Return rollouts whose mask holds the foreign tokens that carry a gradient, with their advantages and weights.
+
+    Such a token has the advantage of the next one that the policy sampled, times its own factor, and the weight that
+    the tokens of its rollout have; it does not count in the loss's divisor.
+
+    Args:
+        rollouts: of an optimizer step.
+        advantages: of the sampled tokens.
+        weights: of their losses in the total.
+    """
+    foreign = rollouts.foreign
+    if foreign is None or not bool(foreign.any()):
+        return replace(rollouts, foreign=None), advantages, weights
+    counted = (foreign != 0) & ~rollouts.mask
+    following = next_sampled_values(advantages, rollouts.mask)
+    values = torch.where(counted, foreign * following, advantages)
+    weights = torch.where(counted, weights.amax(1, keepdim=True), weights)
+    return replace(rollouts, mask=rollouts.mask | counted, foreign=foreign * counted), values, weights
 
 
 def _add(sums: dict[str, float], name: str, values: Tensor, mask: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from scorecraft.lm.generate import Forced, React, SamplingSettings
 from scorecraft.lm.policy import Policy
 from scorecraft.parts import register
 from scorecraft.problem import Problem
+from scorecraft.rollouts import Rollouts
 from scorecraft.sampling import flawed_prefix
 from scorecraft.sampling.sampling import Sampling
 
@@ -96,14 +98,24 @@ class Tools(Sampling):
 
 @register("sampling", "forced-prefix")
 class ForcedPrefix(Sampling):
-    """Completions that start with a given text, or with a part of the gold solution; the prefix is masked out.
+    """Completions that start with a given text, or with a part of the gold solution, which others wrote.
 
-    ``gold_share`` takes that share of the characters of the problem's gold completion, cut at the last whole
-    step; ``text`` is used as it stands. One of the two is given.
+    Its tokens are masked out; with ``gradient_weight`` above 0 each carries that multiple of the advantage of the first
+    token after the prefix, so that what led to it is learned as well. ``gold_share`` takes that share of the characters
+    of the problem's gold completion, cut at the last whole step; ``text`` is used as it stands. Give one of the two.
     """
 
     text: str = ""
     gold_share: float = Field(0.0, ge=0, lt=1)
+    gradient_weight: float = Field(0.0, ge=0)
+
+    def __call__(self, policy: Policy, problems: Sequence[Problem], context: Context) -> Rollouts:
+        """Draw the completions, and say how much the gradient of their prefixes counts."""
+        rollouts = super().__call__(policy, problems, context)
+        if self.gradient_weight == 0:
+            return rollouts
+        forced = rollouts.real & ~rollouts.mask & (rollouts.mask.cumsum(1) == 0)
+        return replace(rollouts, foreign=forced.float() * self.gradient_weight)
 
     def prefixes(
         self, policy: Policy, problems: Sequence[Problem], notes: list[dict[str, Any]], context: Context
