@@ -183,3 +183,12 @@ def test_it_cures_the_recipe_that_is_hacked():
     assert [finding.kind for finding in lint(summed)] == ["danger"]
     (finding,) = lint(load_recipe("default", ["credit=min-form", "advantage=none"]))
     assert (finding.kind, finding.where) == ("missing", ("credit 'min-form'",))
+
+
+def test_the_published_minimum_counts_the_zeros_between_steps():
+    rewards, mask = torch.tensor([[0.8, -0.4, 0.9]]), torch.ones(1, 3, dtype=torch.bool)
+    torch.testing.assert_close(step_returns(rewards, mask, "strict-min"), torch.tensor([[-0.4, -0.4, 0.9]]))
+    published = step_returns(rewards, mask, "strict-min", compat="pure")
+    torch.testing.assert_close(published, torch.tensor([[-0.4, -0.4, 0.0]]))
+    with pytest.raises(ScorecraftError, match="unknown compat"):
+        inspect.unwrap(step_returns)(rewards, mask, compat="openrlhf")

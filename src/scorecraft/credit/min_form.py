@@ -15,6 +15,7 @@ from scorecraft.credit.reward_to_go import reward_to_go
 from scorecraft.errors import ScorecraftError, ScorecraftWarning
 
 Form = Literal["sum", "softmin", "strict-min"]
+Compat = Literal["pure"]
 
 
 def prm_logits_to_reward(
@@ -94,6 +95,7 @@ def step_returns(
     form: Form = "softmin",
     gamma: float = 1.0,
     temperature: float = 0.1,
+    compat: Compat | None = None,
 ) -> Float32[Tensor, "rollout step"]:
     """Return the return of every step, 0 where there is none.
 
@@ -106,8 +108,10 @@ def step_returns(
         form: how rewards become returns.
         gamma: discount per step, in (0, 1]; not used by "strict-min".
         temperature: of the soft minimum.
+        compat: "pure" gives "strict-min" as the published code does: its minimum runs over tokens, those between steps
+            with their 0 among them, so that no return is above 0.
 
-    Raises `ScorecraftError` for an unknown form, or a gamma outside (0, 1].
+    Raises `ScorecraftError` for an unknown form or compat, or a gamma outside (0, 1].
 
     Source: Stop Summation, 2025, arXiv 2504.15275.
     """
@@ -115,8 +119,11 @@ def step_returns(
         raise ScorecraftError(f"min-form: unknown form '{form}'; expected 'softmin', 'sum' or 'strict-min'")
     if not 0 < gamma <= 1:
         raise ScorecraftError(f"min-form: expected a gamma in (0, 1], got {gamma}")
+    if compat not in (None, "pure"):
+        raise ScorecraftError(f"min-form: unknown compat '{compat}'; expected None or 'pure'")
     if form == "strict-min":
-        return reward_to_go(step_rewards, step_mask, "min")
+        least = reward_to_go(step_rewards, step_mask, "min")
+        return least.clamp(max=0.0) if compat == "pure" else least
     rewards = min_form_rewards(step_rewards, step_mask, temperature) if form == "softmin" else step_rewards.detach()
     return reward_to_go(rewards, step_mask, "sum", gamma=gamma)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from scorecraft.catalog import implements
 from scorecraft.context import Context
 from scorecraft.credit.credit import Credit
-from scorecraft.credit.min_form import Form, step_returns, token_returns_of_steps
+from scorecraft.credit.min_form import Compat, Form, step_returns, token_returns_of_steps
 from scorecraft.credit.named_rewards import outcome_values, process_scores
 from scorecraft.parts import register
 from scorecraft.rollouts import Rollouts
@@ -23,7 +23,7 @@ class MinForm(Credit):
     """Every token earns the minimum of the step rewards still to come (PURE), or, for comparison, their sum.
 
     Reads the steps of the reward ``process`` (by default the only one that has steps), whatever its weight, and adds
-    ``outcome_weight`` times the reward ``outcome`` where one is named.
+    ``outcome_weight`` times the reward ``outcome`` where one is named. compat: see `step_returns`.
     """
 
     form: Form = "softmin"
@@ -32,6 +32,7 @@ class MinForm(Credit):
     process: str | None = None
     outcome: str | None = None
     outcome_weight: float = 1.0
+    compat: Compat | None = None
 
     def traits(self) -> Traits:
         """Return that it needs step rewards, differs by token, and, but for the sum, cannot be farmed."""
@@ -47,7 +48,7 @@ class MinForm(Credit):
         steps, step_mask = scores.steps, scores.step_mask
         assert steps is not None
         assert step_mask is not None
-        of_steps = step_returns(steps, step_mask, self.form, self.gamma, self.temperature)
+        of_steps = step_returns(steps, step_mask, self.form, self.gamma, self.temperature, self.compat)
         returns = token_returns_of_steps(of_steps, step_mask, rollouts.steps, rollouts.mask)
         if self.outcome is not None:
             earned = outcome_values(rewards, self.outcome, "min-form") * self.outcome_weight

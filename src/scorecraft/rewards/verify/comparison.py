@@ -112,20 +112,24 @@ def _with_relations(given: Reading, true: Reading, options: Options) -> Verdict:
     if isinstance(given, Relation) and isinstance(true, Relation):
         return same_relation(given, true, lambda one, other: same(one, other, options))
     if isinstance(given, Relation):
-        if _contradicts_itself(given, options):
-            return False
-        value = assigned(given, any_equation=True)
-    else:
-        assert isinstance(true, Relation)
-        value = assigned(true, any_equation=False)
+        return _equation_for_value(given, true, options)
+    assert isinstance(true, Relation)
+    value = assigned(true, any_equation=False) or as_interval(true)
     if value is not None:
-        return same(value, true, options) if isinstance(given, Relation) else same(given, value, options)
-    if isinstance(given, Words) or isinstance(true, Words):
+        return same(given, value, options)
+    return False if isinstance(given, Words) else None
+
+
+def _equation_for_value(given: Relation, true: Reading, options: Options) -> Verdict:
+    """Return whether an equation or inequality gives the true value or interval."""
+    if _contradicts_itself(given, options):
         return False
-    interval = as_interval(given if isinstance(given, Relation) else true)
-    if interval is None:
+    if any(isinstance(side, Unknown) for side in given.sides):
         return None
-    return same(interval, true, options) if isinstance(given, Relation) else same(given, interval, options)
+    value = assigned(given, any_equation=True) or as_interval(given)
+    if value is not None:
+        return same(value, true, options)
+    return False if isinstance(true, Words) else None
 
 
 def _contradicts_itself(relation: Relation, options: Options) -> bool:

@@ -21,6 +21,7 @@ from typing import Literal
 
 from scorecraft.rewards.verify.hidden import visible
 from scorecraft.rewards.verify.verification import Unreadable
+from scorecraft.rewards.verify.words import in_words
 
 Form = Literal["boxed", "hash", "tag", "phrase", "math", "number", "whole"]
 FORMS: tuple[Form, ...] = ("boxed", "hash", "tag", "phrase", "math", "number", "whole")
@@ -31,6 +32,7 @@ _BOXES = ("\\boxed", "\\fbox")
 _MOST_BOXES = 10
 
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_HASH = re.compile(r"^[ \t]*####", re.MULTILINE)
 _BETWEEN_BOXES = re.compile(r"[\s$,;.]*(?:and|or)?[\s$,;.]*")
 _FORMULA_START = re.compile(r"(?![0-9]+[.)]\s+[A-Za-z])[-+$(\[{.\\0-9\u20ac\u00a3\u2212]")
 _PHRASE = re.compile(r"\banswer(?:\s+is\b|\s*[:=])(?:\s*[:*]+)*", re.IGNORECASE)
@@ -116,15 +118,13 @@ def _last_box_start(text: str, end: int | None = None) -> int:
 
 def _hash_start(text: str) -> int:
     """Return where the last ``####`` stands that begins a line and is no heading; -1 where there is none."""
-    end, last_character = len(text), len(text.rstrip())
-    while (place := text.rfind("####", 0, end)) >= 0:
-        begins = place == 0 or text[place - 1] == "\n" or not text[text.rfind("\n", 0, place) + 1 : place].strip()
-        line_end = text.find("\n", place)
-        last = line_end < 0 or line_end >= last_character
-        if begins and (last or _FORMULA_START.match(text[place + 4 : line_end].lstrip())):
-            return place
-        # Going back a whole line keeps the search linear.
-        end = max(text.rfind("\n", 0, place), 0)
+    if "####" not in text:
+        return -1
+    last_character = len(text.rstrip())
+    for found in reversed(list(_HASH.finditer(text))):
+        end = text.find("\n", found.end())
+        if end < 0 or end >= last_character or _FORMULA_START.match(text[found.end() : end].lstrip()):
+            return found.end() - len("####")
     return -1
 
 
@@ -193,6 +193,10 @@ def _formulas(rest: str, first: re.Match[str]) -> str:
     return ", ".join(found) + ("%" if percent else "")
 
 
+def _short(text: str) -> bool:
+    return 0 < len(text) <= 80 and "\n" not in text and len(_WORD.findall(text)) <= 3
+
+
 def _with_what_touches(text: str, number: re.Match[str]) -> str:
     """Return a number with the letters and braces that touch it: 42cm is no bare 42, and x_42 none at all."""
     start, end = number.span()
@@ -209,7 +213,7 @@ def _content(formula: re.Match[str]) -> str:
 
 def _unmarked(text: str, numeric: bool) -> Answer | None:
     whole = text.strip()
-    if 0 < len(whole) <= 80 and "\n" not in whole and len(_WORD.findall(whole)) <= 3:
+    if _short(whole) and not (numeric and in_words(whole)):
         return Answer("whole", whole)
     tail = whole[-LONGEST:]
     formula = None

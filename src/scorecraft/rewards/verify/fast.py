@@ -48,7 +48,9 @@ def read_truth(truth: str, kind: Kind) -> Truth:
         return Truth(text, kind)
     try:
         text = tidy(text)
-        return Truth(text, kind, _shaped(read(text), kind))
+        reading = _shaped(read(text), kind)
+        same(reading, reading, Options())  # what cannot be worked out shows here, and not with every answer
+        return Truth(text, kind, reading)
     except (Unreadable, Undecided, RecursionError) as error:
         return Truth(text, kind, None, f"the true answer: {error}")
 

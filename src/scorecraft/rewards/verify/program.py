@@ -1,41 +1,36 @@
-"""Runs a program that was answered against tests, in a process of its own without network, files or other processes.
+"""Runs a program that was answered against tests, in processes of its own without network, files or other processes.
 
 The program is the last fenced block of the completion (```` ```python ````), else its marked answer. Tests are either
-Python code that follows the program and raises where it is wrong, or a mapping with "inputs" and "outputs": texts that
-the program reads and the ones it must then print, compared line by line without trailing spaces.
+Python code that raises where the program is wrong, or a mapping with "inputs" and "outputs": texts that the program
+reads and the ones it must then print, compared line by line without trailing spaces, here and not there.
 
-A program that knows it is tested can cheat tests of the first kind, since it shares the process with them: an
-object that equals everything passes ``==``. Leaving early does not. The second kind is compared outside.
+Tests in Python run in a second process, and use what the program defines from there
+(`scorecraft.rewards.verify.exchange`). So a program can neither read nor change the tests, their builtins, or what is
+reported of them; leaving early passes nothing, and an object that says it equals everything equals nothing plain. What
+only the program's own objects can say of themselves (``a == b`` where both are of its classes) is theirs to say. Names
+of builtins are the builtins in tests, also where the program has a function of that name. Tests cannot derive from the
+program's classes, nor run its coroutines.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import secrets
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from scorecraft.errors import ScorecraftError
 from scorecraft.rewards.verify.extraction import find_answer
 from scorecraft.rewards.verify.options import Options
+from scorecraft.rewards.verify.program_process import NotStartedError, Process
 from scorecraft.rewards.verify.verification import Ruling, Unreadable, Verification
 
-_RUNNER = Path(__file__).with_name("program_runner.py")
 _BLOCK = re.compile(r"```(?:[Pp]y(?:thon)?3?)?[ \t]*\n(.*?)```", re.DOTALL)
 LONGEST_PROGRAM = 100_000
-_MOST_OUTPUT = 2**20
-# Starting Python and giving up rights is not the program's own time.
-START_SECONDS = 1.0
 
 
 def find_program(completion: str) -> str:
@@ -44,10 +39,6 @@ def find_program(completion: str) -> str:
     program = blocks[-1] if blocks else find_answer(completion, loose=False).text
     if len(program) > LONGEST_PROGRAM:
         raise Unreadable(f"a program of {len(program)} characters")
-    try:
-        compile(program, "<program>", "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Unreadable(f"no Python program ({type(error).__name__})") from error
     return program
 
 
@@ -64,17 +55,17 @@ def run_programs(completions: Sequence[str], tests: Sequence[Any], options: Opti
         return list(threads.map(partial(_ruling, options=options), completions, checked))
 
 
-def _checked(tests: Any) -> list[tuple[str, str | None, str]]:
-    """Return tests as (code that follows the program, expected output, input)."""
+def _checked(tests: Any) -> str | list[tuple[str, str]]:
+    """Return tests as code, or as pairs of input and expected output."""
     if isinstance(tests, str) and tests.strip():
         try:
-            compile(tests, "<tests>", "exec")
+            compile(tests, "<tests>", "exec", dont_inherit=True)
         except SyntaxError as error:
             raise ScorecraftError(f"verify: the tests are no Python code: {error}") from error
-        return [(tests, None, "")]
+        return tests
     inputs, outputs = _texts(tests, "inputs"), _texts(tests, "outputs")
     if inputs and outputs and len(inputs) == len(outputs):
-        return [("", expected, given) for given, expected in zip(inputs, outputs, strict=True)]
+        return list(zip(inputs, outputs, strict=True))
     raise ScorecraftError(
         "verify: expected tests as Python code, or as {'inputs': [texts], 'outputs': [texts]} of equal length"
     )
@@ -85,82 +76,70 @@ def _texts(tests: Any, key: str) -> list[str]:
     return texts if isinstance(texts, list) and all(isinstance(text, str) for text in texts) else []
 
 
-def _ruling(completion: str, tests: list[tuple[str, str | None, str]], options: Options) -> Verification:
+def _ruling(completion: str, tests: str | list[tuple[str, str]], options: Options) -> Verification:
     start = time.perf_counter()
+    program = ""
     try:
         program = find_program(completion)
-        verdict = _run_all(program, tests, options)
-        verdict.given = program[:200]
+        verdict = _against_code(program, tests, options) if isinstance(tests, str) else _all(program, tests, options)
     except Unreadable as error:
         verdict = Verification(Ruling.UNPARSED, str(error))
-    verdict.path, verdict.seconds = "program", time.perf_counter() - start
+    except NotStartedError as error:
+        verdict = Verification(Ruling.ERROR, str(error))
+    verdict.given, verdict.path, verdict.seconds = program[:200], "program", time.perf_counter() - start
     return verdict
 
 
-def _run_all(program: str, tests: list[tuple[str, str | None, str]], options: Options) -> Verification:
-    deadline = time.monotonic() + options.seconds
-    for number, (code, expected, given) in enumerate(tests, start=1):
+def _against_code(program: str, tests: str, options: Options) -> Verification:
+    """Return the ruling of tests in Python, which run in a process of their own."""
+    with ExitStack() as stack, ExitStack() as pipes:
+        to_tests, to_program = _pipe(pipes), _pipe(pipes)
+        first = stack.enter_context(Process("program", program, options, pipes=(to_program[0], to_tests[1])))
+        second = stack.enter_context(Process("tests", tests, options, pipes=(to_tests[0], to_program[1])))
+        # With the ends here closed, a process sees when the other one has ended.
+        pipes.close()
+        second.await_start()
+        first.await_start()
+        try:
+            report = second.report(options.seconds)
+        except TimeoutError:
+            return _timeout(options)
+    if report.get("passed") is True:
+        return Verification(Ruling.CORRECT, score=1.0)
+    return Verification(Ruling.WRONG, report.get("raised", "the tests ended before their end"))
+
+
+def _pipe(stack: ExitStack) -> tuple[int, int]:
+    """Return the two ends of a pipe, closed at the latest when the stack is."""
+    ends = os.pipe()
+    for end in ends:
+        stack.callback(os.close, end)
+    return ends
+
+
+def _all(program: str, tests: list[tuple[str, str]], options: Options) -> Verification:
+    """Return the ruling of pairs of input and expected output, which share the time."""
+    left = options.seconds
+    for number, (given, expected) in enumerate(tests, start=1):
         place = f"test {number} of {len(tests)}: " if len(tests) > 1 else ""
-        report, output = _run(program, code, given, max(deadline - time.monotonic(), 0.1), options.memory_mb)
-        if report is None:
-            return Verification(Ruling.TIMEOUT, f"{place}no end after {options.seconds:g} s")
-        if "refused" in report:
-            raise ScorecraftError(f"verify: programs cannot be run safely here: {report['refused']}")
-        if "passed" not in report:
-            return Verification(Ruling.WRONG, place + report["raised"])
-        if expected is not None and _lines(output) != _lines(expected):
+        with Process("alone", program, options, given=given) as process:
+            process.await_start()
+            start = time.monotonic()
+            try:
+                output, failure = process.output(max(left, 0.1))
+            except TimeoutError:
+                return _timeout(options, place)
+            left -= time.monotonic() - start
+        if failure:
+            return Verification(Ruling.WRONG, place + failure)
+        if _lines(output) != _lines(expected):
             return Verification(Ruling.WRONG, f"{place}another output than expected")
     return Verification(Ruling.CORRECT, score=1.0)
 
 
+def _timeout(options: Options, place: str = "") -> Verification:
+    return Verification(Ruling.TIMEOUT, f"{place}no end after {options.seconds:g} s")
+
+
 def _lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.rstrip().splitlines()]
-
-
-def _run(program: str, tests: str, given: str, seconds: float, memory_mb: int) -> tuple[dict[str, Any] | None, str]:
-    """Run the program once; return its report (None where time ran out) and what it printed."""
-    secret = secrets.token_hex(16)
-    request = {"program": program, "tests": tests, "secret": secret, "seconds": seconds, "memory_mb": memory_mb}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        tempfile.TemporaryFile() as asked,
-        tempfile.TemporaryFile() as told,
-        tempfile.TemporaryFile() as stdin,
-        tempfile.TemporaryFile() as stdout,
-    ):
-        asked.write(json.dumps(request).encode())
-        stdin.write(given.encode("utf-8", "surrogatepass"))
-        for file in (asked, stdin):
-            file.seek(0)
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-B", str(_RUNNER), str(asked.fileno()), str(told.fileno())],
-            stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL, cwd=folder, start_new_session=True,
-            pass_fds=(asked.fileno(), told.fileno()),
-            env={"PATH": os.defpath, "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )  # fmt: skip
-        try:
-            process.wait(seconds + START_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            return None, ""
-        told.seek(0)
-        stdout.seek(0)
-        if process.returncode == -signal.SIGXCPU:
-            return None, ""
-        report = _last_report(told.read(_MOST_OUTPUT), secret)
-        if report is None:
-            report = {"raised": f"the process ended with {process.returncode} before the tests did"}
-        return report, stdout.read(_MOST_OUTPUT).decode("utf-8", "replace")
-
-
-def _last_report(written: bytes, secret: str) -> dict[str, Any] | None:
-    """Return the runner's own report; a "passed" without the secret is the program's, and counts as none."""
-    for line in reversed(written.splitlines()):
-        try:
-            report = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(report, dict) and (report.get("passed") == secret or "raised" in report or "refused" in report):
-            return report
-    return None

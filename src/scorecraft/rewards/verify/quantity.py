@@ -14,6 +14,7 @@ from scorecraft.rewards.verify.parsing import number
 from scorecraft.rewards.verify.readings import Term
 from scorecraft.rewards.verify.units import known_unit
 from scorecraft.rewards.verify.verification import TooLarge
+from scorecraft.rewards.verify.words import without_text_commands
 
 _DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+"
 _PLAIN = re.compile(rf"([-+]?) ?({_DIGITS})")
@@ -39,6 +40,7 @@ _TURNING = re.compile(
 )
 _SENTENCE = re.compile(rf"(?<![0-9A-Za-z.,])[-+]?\$?(?:{_DIGITS})(?:/[0-9]+)?(?![0-9])")
 _WORDS_ONLY = re.compile(r"[A-Za-z ,.:;'()!?-]*")
+_CALLED = re.compile(r"\( ?\)|\) ?\(")
 
 
 def read_quantity(text: str) -> Term | None:
@@ -136,8 +138,9 @@ def _with_power(name: str, power: str | None) -> str:
 
 def number_among_words(text: str) -> Term | None:
     """Return the only number in a sentence of plain words, such as "there are 42 apples"; None for anything else."""
+    text = without_text_commands(text)
     found = list(_SENTENCE.finditer(text))
-    if len(found) != 1 or _TURNING.search(text):
+    if len(found) != 1 or _TURNING.search(text) or _CALLED.search(text):
         return None
     before, after = text[: found[0].start()], text[found[0].end() :]
     percent = _PERCENT.match(after)

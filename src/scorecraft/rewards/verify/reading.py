@@ -21,7 +21,7 @@ from scorecraft.rewards.verify.readings import (
 )
 from scorecraft.rewards.verify.splitting import depths, split, split_list
 from scorecraft.rewards.verify.verification import Undecided, Unreadable
-from scorecraft.rewards.verify.words import in_words
+from scorecraft.rewards.verify.words import in_a_sentence, in_everyday_words, in_words
 
 MOST_ITEMS = 100
 _RATIO = re.compile(r"([0-9]{1,9}) ?: ?([0-9]{1,9})(?: ?([ap])\.? ?m\.?)?", re.IGNORECASE)
@@ -48,13 +48,16 @@ def read(text: str) -> Reading:
     quantity = read_quantity(text)
     if quantity is not None:
         return quantity
+    if in_everyday_words(text):
+        return Words(text)
     try:
         return _formula(text)
     except Undecided as error:
-        return Unknown(text, str(error))
+        return Words(text) if in_a_sentence(text) else Unknown(text, str(error))
 
 
 def _formula(text: str) -> Reading:  # noqa: PLR0911 - one for each form
+    depths(text)
     ratio = _RATIO.fullmatch(text)
     if ratio:
         time = len(ratio[2]) == 2 and int(ratio[2]) < 60 and int(ratio[1]) < 24

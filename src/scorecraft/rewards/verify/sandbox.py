@@ -2,19 +2,22 @@
 
 It is read by `program_runner.py`, which runs as a script, so it imports nothing of this package. Limits on memory,
 time, open files and written bytes come from ``setrlimit``; system calls from a seccomp filter that names the ones
-which are allowed, and answers all others with "not permitted". Files can be read, but opened for nothing else, and
-there is no socket, no other process and no signal to anyone.
+which are allowed, and answers all others with "not permitted". Files can be opened for reading only, and by a Landlock
+rule set only Python's own, the system's libraries and what is in the working folder: neither data sets, nor ``/proc``
+with the environments and open files of other processes. There is no socket, no other process and no signal to anyone.
 
-Source: Linux kernel documentation, Seccomp BPF (SECure COMPuting with filters).
+Sources: Linux kernel documentation, Seccomp BPF (SECure COMPuting with filters); Landlock: unprivileged access control.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import resource
 import struct
 import sys
+import sysconfig
 
 # Name: number on x86_64, number on aarch64 (None where it has no such call).
 _CALLS: dict[str, tuple[int | None, int | None]] = {
@@ -24,7 +27,7 @@ _CALLS: dict[str, tuple[int | None, int | None]] = {
     "access": (21, None), "faccessat": (269, 48), "faccessat2": (439, 439), "sched_yield": (24, 124),
     "mremap": (25, 216), "madvise": (28, 233), "dup": (32, 23), "nanosleep": (35, 101), "clock_nanosleep": (230, 115),
     "clock_gettime": (228, 113), "clock_getres": (229, 114), "getpid": (39, 172), "getppid": (110, 173),
-    "gettid": (186, 178), "exit": (60, 93), "exit_group": (231, 94), "uname": (63, 160), "fcntl": (72, 25),
+    "gettid": (186, 178), "exit": (60, 93), "exit_group": (231, 94), "uname": (63, 160),
     "getcwd": (79, 17), "readlink": (89, None), "readlinkat": (267, 78), "gettimeofday": (96, 169),
     "getuid": (102, 174), "geteuid": (107, 175), "getgid": (104, 176), "getegid": (108, 177),
     "sigaltstack": (131, 132), "futex": (202, 98), "getdents64": (217, 61), "set_tid_address": (218, 96),
@@ -37,6 +40,8 @@ _CALLS: dict[str, tuple[int | None, int | None]] = {
 # Calls whose argument decides: where it is among the arguments.
 _OPEN: tuple[tuple[tuple[int | None, int | None], int], ...] = (((2, None), 1), ((257, 56), 2))
 _CLONE, _CLONE3 = (56, 220), (435, 435)
+# Duplicating, and reading and setting flags; not who gets a signal when there is something to read.
+_FCNTL, _FCNTL_COMMANDS = (72, 25), (0, 1, 2, 3, 4, 1030)
 
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
@@ -45,6 +50,10 @@ _NOT_PERMITTED, _NO_SUCH_CALL = _ERRNO | 1, _ERRNO | 38
 _WRITING = 0o3 | 0o100 | 0o1000  # write access, create, truncate
 _THREAD = 0x00010000
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
+_CREATE_RULE_SET, _ADD_RULE, _RESTRICT = 444, 445, 446  # the same on both machines
+_ALL_ACCESS, _READ_FILE, _READ_FOLDER, _PATH_BENEATH = 2**13 - 1, 1 << 2, 1 << 3, 1
+_READABLE = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime",
+             "/usr/share/zoneinfo", "/dev/null", "/dev/urandom")  # fmt: skip
 
 
 class Refused(Exception):  # noqa: N818 - not an error of this program: the machine cannot do it
@@ -66,7 +75,7 @@ def limit_resources(memory_mb: int, seconds: float, output_bytes: int = 4 * 2**2
 
 
 def give_up_rights() -> None:
-    """Refuse network, new processes, signals and writing to files from now on; raises `Refused` where it cannot."""
+    """Refuse all of it from now on, see the module; raises `Refused` where it cannot."""
     machine = platform.machine()
     if not sys.platform.startswith("linux") or machine not in _ARCHITECTURES:
         raise Refused(f"it needs Linux on x86_64 or aarch64, this is {sys.platform} on {machine}")
@@ -76,8 +85,40 @@ def give_up_rights() -> None:
     held = ctypes.create_string_buffer(code)
     header = struct.pack("HxxxxxxP", len(program), ctypes.addressof(held))
     system = ctypes.CDLL(None, use_errno=True)
-    if system.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) or system.prctl(_SET_SECCOMP, _FILTER, header, 0, 0):
+    if system.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
+        raise Refused(f"the kernel keeps new privileges possible (errno {ctypes.get_errno()})")
+    _leave_readable(system, [*_READABLE, *_of_python(), "."])
+    if system.prctl(_SET_SECCOMP, _FILTER, header, 0, 0):
         raise Refused(f"the kernel does not take a seccomp filter (errno {ctypes.get_errno()})")
+
+
+def _of_python() -> set[str]:
+    """Return the folders of the interpreter's modules and libraries."""
+    paths = sysconfig.get_paths()
+    modules = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return {*modules, os.path.join(sys.base_prefix, "lib")}
+
+
+def _leave_readable(system: ctypes.CDLL, paths: list[str]) -> None:
+    """Make all other files unreadable, and all files unwritable."""
+    handled = ctypes.c_uint64(_ALL_ACCESS)
+    rules = system.syscall(_CREATE_RULE_SET, ctypes.byref(handled), ctypes.c_size_t(8), 0)
+    if rules < 0:
+        raise Refused(f"the kernel has no Landlock, which keeps files from programs (errno {ctypes.get_errno()})")
+    for path in paths:
+        try:
+            place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        access = _READ_FILE | (_READ_FOLDER if os.path.isdir(path) else 0)
+        rule = ctypes.create_string_buffer(struct.pack("=Qi", access, place))
+        failed = system.syscall(_ADD_RULE, rules, _PATH_BENEATH, rule, 0)
+        os.close(place)
+        if failed:
+            raise Refused(f"the kernel does not take a Landlock rule (errno {ctypes.get_errno()})")
+    if system.syscall(_RESTRICT, rules, 0):
+        raise Refused(f"the kernel does not take Landlock rules (errno {ctypes.get_errno()})")
+    os.close(rules)
 
 
 def _program(column: int, architecture: int) -> list[tuple[int, int, int, int]]:
@@ -91,6 +132,7 @@ def _program(column: int, architecture: int) -> list[tuple[int, int, int, int]]:
         number = numbers[column]
         if number is not None:
             program += _if_bits(number, argument, _WRITING, _NOT_PERMITTED, _ALLOW)
+    program += _if_one_of(_FCNTL[column], 1, _FCNTL_COMMANDS)
     program += _if_bits(_CLONE[column], 0, _THREAD, _ALLOW, _NOT_PERMITTED)
     program += [(_EQUAL, 0, 1, _CLONE3[column]), (_RETURN, 0, 0, _NO_SUCH_CALL)]
     return [*program, (_RETURN, 0, 0, _NOT_PERMITTED)]
@@ -105,3 +147,10 @@ def _if_bits(number: int, argument: int, bits: int, then: int, otherwise: int) -
         (_RETURN, 0, 0, then),
         (_RETURN, 0, 0, otherwise),
     ]
+
+
+def _if_one_of(number: int, argument: int, values: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+    """Return the instructions for a call that is allowed where an argument has one of some values."""
+    choices = [step for value in values for step in ((_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW))]
+    inner = [(_LOAD, 0, 0, 16 + 8 * argument), *choices, (_RETURN, 0, 0, _NOT_PERMITTED)]
+    return [(_EQUAL, 0, len(inner), number), *inner]
