@@ -36,7 +36,13 @@ from scorecraft.objectives.presets import PRESETS, Preset
 from scorecraft.objectives.ratio import RatioLevel
 from scorecraft.objectives.reinforce import reinforce
 from scorecraft.objectives.signed_sample import RewardRange, SampleMode, signed_sample_advantages
-from scorecraft.objectives.step_baselines import StepBaseline, pure_advantages, token_rewards_of_returns
+from scorecraft.objectives.step_baselines import (
+    StepBaseline,
+    compared_returns,
+    masked_whiten,
+    pure_advantages,
+    token_rewards_of_returns,
+)
 from scorecraft.parts import register
 from scorecraft.rollouts import Rollouts
 from scorecraft.scores import RewardTable
@@ -267,16 +273,30 @@ class LeaveOneOutTokens(Advantage):
         del context
         keep = rewards.valid & rollouts.mask.any(1)
         compared = keep & (group_sum(torch.ones(len(keep), dtype=torch.float64), rollouts.group, keep) > 1)
+        if not bool(compared.any()):
+            return Advantages(torch.zeros_like(returns), keep=keep)
+        # Rows are only moved where some have no company.
+        rows = slice(None) if bool(compared.all()) else compared
+        own = self._advantages(returns[rows], rollouts.mask[rows], rollouts.steps[rows], rollouts.group[rows])
+        if isinstance(rows, slice):
+            return Advantages(own, keep=keep)
         values = torch.zeros_like(returns)
-        if bool(compared.any()):
-            mask = rollouts.mask[compared]
-            ends = _step_ends(rollouts.steps[compared], mask)
-            own, _ = pure_advantages(
-                token_rewards_of_returns(returns[compared], mask), mask, rollouts.group[compared],
-                baseline=self.baseline, step_end=ends, whiten=self.whiten,
-            )  # fmt: skip
-            values[compared] = own
+        values[rows] = own
         return Advantages(values, keep=keep)
+
+    def _advantages(
+        self,
+        returns: Float32[Tensor, "rollout token"],
+        mask: Bool[Tensor, "rollout token"],
+        steps: Int64[Tensor, "rollout token"],
+        group: Int64[Tensor, " rollout"],
+    ) -> Float32[Tensor, "rollout token"]:
+        if self.baseline == "verl":
+            found = compared_returns(returns, mask, group)
+            return masked_whiten(found, mask) if self.whiten else found
+        rewards = token_rewards_of_returns(returns, mask)
+        ends = _step_ends(steps, mask)
+        return pure_advantages(rewards, mask, group, baseline=self.baseline, step_end=ends, whiten=self.whiten)[0]
 
 
 def _step_ends(

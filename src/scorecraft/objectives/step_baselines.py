@@ -10,6 +10,7 @@ from torch import Tensor
 
 from scorecraft.catalog import implements
 from scorecraft.errors import ScorecraftError
+from scorecraft.objectives.advantages import group_sum
 from scorecraft.sampled import next_sampled_values
 
 StepBaseline = Literal["verl", "token-mean", "step-mean"]
@@ -59,6 +60,25 @@ def masked_whiten(
     centred.sub_(centred.sum(dtype=torch.float64).div_(count).float()).mul_(mask)
     variance = torch.linalg.vector_norm(centred, dtype=torch.float64) ** 2 / (count - 1)
     return centred.div_((variance + epsilon).sqrt().float())
+
+
+def compared_returns(
+    returns: Float32[Tensor, "rollout token"], mask: Bool[Tensor, "rollout token"], group: Int64[Tensor, " rollout"]
+) -> Float32[Tensor, "rollout token"]:
+    """Return ``(G[i,t] - b_i)`` on the mask, ``b_i = sum_{j!=i} sum_s G[j,s] / ((K - 1) L)``, L the padded width.
+
+    Args:
+        returns: of every token, 0 off the mask.
+        mask: True where the policy sampled the token.
+        group: the prompt that a rollout answers; every group has two rollouts or more.
+
+    Source: Stop Summation, 2025, arXiv 2504.15275, its published implementation in verl.
+    """
+    everyone = torch.ones(len(group), dtype=torch.bool, device=group.device)
+    total = returns.sum(1, dtype=torch.float64)
+    count = group_sum(torch.ones_like(total), group, everyone) - 1
+    mean = (group_sum(total, group, everyone) - total) / (count * max(mask.shape[1], 1))
+    return (returns - mean.float()[:, None]).masked_fill_(~mask, 0.0)
 
 
 @implements("min-form-credit")
@@ -119,8 +139,7 @@ def pure_advantages(
     at_last = _last_token(mask).float()
     if baseline == "verl":
         returns = reversed_sums(rewards + verified[:, None] * at_last - penalty, mask)
-        mean = others @ returns.sum(1) / (count * mask.shape[1])
-        advantages = (returns - mean[:, None]) * mask
+        advantages = compared_returns(returns, mask, group_ids)
     else:
         if step_end is None:
             raise ScorecraftError(f"baseline '{baseline}' needs step_end, the last token of every step")

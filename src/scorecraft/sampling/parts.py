@@ -15,11 +15,11 @@ from scorecraft.lm.policy import Policy
 from scorecraft.parts import register
 from scorecraft.problem import Problem
 from scorecraft.rollouts import Rollouts
-from scorecraft.sampling import flawed_prefix
+from scorecraft.sampling import flawed_prefix, function_tools
 from scorecraft.sampling.sampling import Sampling
 
 # Parts in files of their own, which register themselves.
-_ELSEWHERE = (flawed_prefix,)
+_ELSEWHERE = (flawed_prefix, function_tools)
 
 
 @register("sampling", "single-turn")
