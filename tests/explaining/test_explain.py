@@ -14,6 +14,7 @@ from scorecraft.explaining.characters import Texts
 from scorecraft.explaining.credits import credit_of, credits_of
 from scorecraft.explaining.explain import write_page
 from scorecraft.recipes.recipe import Recipe
+from scorecraft.segmentation import steps_of_tokens
 
 CHAIN = json.dumps({"operands": [[2], [3], [4]], "operators": "++"})
 RECIPE = {"task": "chain-arithmetic", "reward": {"correct": {}, "steps": {"weight": 0}}}
@@ -72,7 +73,18 @@ def test_tokens_of_a_tokenizer_keep_their_text_and_steps():
         tokens = texts.tokens("1+2=3\n3")
         assert "".join("1+2=3\n3"[start:end] for _, start, end in tokens) == "1+2=3\n3"
         assert texts.decode([token for token, _, _ in tokens]) == "1+2=3\n3"
-        assert texts.steps(tokens, [(0, 5), (6, 7)]) == [0] * 6 + [1]
+        places = [(start, end) for _, start, end in tokens]
+        assert steps_of_tokens([(0, 5), (6, 7)], places) == [0] * 6 + [1]
+
+
+def test_steps_may_be_found_in_another_way(tmp_path):
+    rows = [{"prompt": "p", "completion": "One is 1. Two is 3. So 4.", "answer": "4"}]
+    recipe = Recipe(task="jsonl", reward="verify")
+    file = write(tmp_path / "rows.jsonl", rows)
+    found = explain(file, credits_of(["outcome"]), recipe, steps="sentence")
+    assert [text.strip() for text, _ in found.steps(0)] == ["One is 1.", "Two is 3.", "So 4."]
+    with pytest.raises(ScorecraftError, match="paragraph"):
+        explain(file, credits_of(["outcome"]), recipe, steps="paragraph")
 
 
 def test_credits_by_name_paper_and_options():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scorecraft.errors import ScorecraftError
@@ -26,6 +26,8 @@ VALUES = st.recursive(
 )
 
 
+@example({"a": "\x85"})
+@example({"a": ["x\u2028y", "\r"], "b": "\x85\n"})
 @given(st.dictionaries(st.sampled_from(["a", "b", "no", "3e-4", "c d"]), VALUES, min_size=1))
 def test_what_is_written_reads_back_equal_and_of_the_same_types(data):
     again = parse(dump(data)).data

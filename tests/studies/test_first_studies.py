@@ -66,3 +66,19 @@ def test_the_best_table_has_the_best_accuracy_and_no_calibration_error():
     assert found["ece"] <= 0.18 / 6 + 1e-9
     assert (truth().sum(1) <= 1 + 1e-9).all()
     assert (truth()[:, 0] > truth()[:, 1]).all()
+
+
+def test_only_the_first_prompts_are_verified():
+    import numpy as np
+
+    from scorecraft.studies.min_form_credit import GROUP, PROMPTS, verified_returns
+
+    success = np.ones(PROMPTS * GROUP, dtype=bool)
+    success[1] = False
+    there = np.ones((PROMPTS * GROUP, 3), dtype=bool)
+    there[0, 2] = False
+    found = verified_returns(success, there, 1 / PROMPTS)
+    assert found[0].tolist() == [1, 1, 0]
+    assert found[1].tolist() == [0, 0, 0]
+    assert float(found[GROUP:].sum()) == 0
+    assert float(verified_returns(success, there, 0.0).sum()) == 0

@@ -35,6 +35,10 @@ def explain(
         str | None,
         typer.Option("--tokenizer", metavar="FOLDER", help="Cuts completions (default: a token is a character)."),
     ] = None,
+    steps: Annotated[
+        str | None,
+        typer.Option("--steps", metavar="HOW", help="line, sentence, tool-call, ... (default: as the task)."),
+    ] = None,
     policy: Annotated[
         str | None,
         typer.Option("--policy", metavar="NAME", help="For methods that ask the policy: a built-in one or a folder."),
@@ -73,7 +77,16 @@ def explain(
         from scorecraft.lm.policy import resolve_policy
 
         asked = resolve_policy(policy, {}, loaded.task)
-    found = explained(file, credits, loaded, columns=columns, tokenizer=_tokenizer(tokenizer), policy=asked, rows=rows)
+    found = explained(
+        file,
+        credits,
+        loaded,
+        columns=columns,
+        tokenizer=_tokenizer(tokenizer),
+        policy=asked,
+        steps=steps,
+        rows=rows,
+    )
     if row > len(found.rollouts):
         raise ScorecraftError(f"--row {row}: there are {len(found.rollouts)} rollouts")
     if json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 Token = tuple[int, int, int]  # id, first character, end
@@ -37,14 +37,3 @@ class Texts:
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of tokens."""
         return "".join(self.names.get(token, "") for token in ids)
-
-    @staticmethod
-    def steps(tokens: Sequence[Token], spans: Sequence[tuple[int, int]]) -> list[int]:
-        """Return the step that each token begins in, -1 outside; a delimiter belongs to the step it ends."""
-        labels, step = [], -1
-        for _, start, _ in tokens:
-            while step + 1 < len(spans) and start >= spans[step + 1][0]:
-                step += 1
-            beyond = step == len(spans) - 1 and step >= 0 and start > spans[step][1]
-            labels.append(-1 if step < 0 or beyond else step)
-        return labels

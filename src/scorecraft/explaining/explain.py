@@ -28,6 +28,7 @@ from scorecraft.runs import RunStore
 from scorecraft.runs.versions import environment
 from scorecraft.sampling.steps import step_spans
 from scorecraft.scores import RewardTable
+from scorecraft.segmentation import segment, steps_of_tokens
 
 ROWS = 512
 
@@ -70,6 +71,7 @@ def explain(
     columns: Columns | None = None,
     tokenizer: Any = None,
     policy: Any = None,
+    steps: str | None = None,
     rows: int = ROWS,
 ) -> Explanation:
     """Return what each credit method gives the tokens of rollouts that are there already.
@@ -81,6 +83,7 @@ def explain(
         columns: which column holds what.
         tokenizer: a fast tokenizer; without one a token is a character.
         policy: a `scorecraft.lm.policy.Policy`, for rewards and methods that ask it; its tokenizer is then used.
+        steps: how steps are found, see `scorecraft.segmentation.segment`; by default as the task does.
         rows: read at most so many.
 
     Raises `ScorecraftError` for a file that cannot be read, and where a reward or a method asks for more than texts.
@@ -93,7 +96,7 @@ def explain(
             raise ScorecraftError(
                 f"{part.slot} '{name}' reads what the policy computed, and a file has texts only; name the policy"
             )
-    rollouts, texts = _rollouts(read, recipe, policy.tokenizer if policy else tokenizer)
+    rollouts, texts = _rollouts(read, recipe, policy.tokenizer if policy else tokenizer, steps)
     if policy:
         rollouts = _with_policy(rollouts, policy)
     # Without a policy only its spelling is there, which is what parts that read tool calls need.
@@ -118,7 +121,7 @@ def _rows(source: Source, most: int) -> tuple[list[CompletionRow], list[str]]:
     return good, bad
 
 
-def _rollouts(rows: Sequence[CompletionRow], recipe: Recipe, tokenizer: Any) -> tuple[Rollouts, Texts]:
+def _rollouts(rows: Sequence[CompletionRow], recipe: Recipe, tokenizer: Any, by: str | None) -> tuple[Rollouts, Texts]:
     group, firsts = group_rows([str(row.key) for row in rows])
     problems = [
         Problem(rows[first].prompt, rows[first].answer, rows[first].gold, dict(rows[first].metadata))
@@ -132,8 +135,13 @@ def _rollouts(rows: Sequence[CompletionRow], recipe: Recipe, tokenizer: Any) -> 
     )  # fmt: skip
     steps = torch.full(bare.mask.shape, -1, dtype=torch.int64)
     for row, tokens in enumerate(cut):
-        spans = step_spans(recipe.task, bare.problem_of[row], bare.texts[row])
-        steps[row, : len(tokens)] = torch.tensor(texts.steps(tokens, spans), dtype=torch.int64)
+        text, places = bare.texts[row], [(start, end) for _, start, end in tokens]
+        if by is None:
+            spans, delimiter = step_spans(recipe.task, bare.problem_of[row], text), len(recipe.task.step_delimiter)
+        else:
+            spans, delimiter = segment(text, by=by), 1
+        found = steps_of_tokens(spans, places, delimiter_length=delimiter)
+        steps[row, : len(tokens)] = torch.tensor(found, dtype=torch.int64)
     return replace(bare, steps=steps), texts
 
 

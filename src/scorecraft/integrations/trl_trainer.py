@@ -154,7 +154,8 @@ class RecipeTrainer(GRPOTrainer):
         for row, (problem, text) in enumerate(zip(bare.problem_of, bare.texts, strict=True)):
             ids = bare.tokens[row, : bare.lengths[row]].tolist()
             spans = step_spans(self.recipe.task, problem, text)
-            steps[row, : len(ids)] = torch.tensor(token_steps(policy, ids, spans), dtype=torch.int64)
+            found = token_steps(policy, ids, spans, delimiter=self.recipe.task.step_delimiter)
+            steps[row, : len(ids)] = torch.tensor(found, dtype=torch.int64)
             if tool_masks[row] is not None:
                 mask[row, : len(ids)] = torch.tensor(tool_masks[row], dtype=torch.bool)
         self.composition.policy = policy

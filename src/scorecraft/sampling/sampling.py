@@ -106,7 +106,9 @@ def _assemble(
     steps = torch.full_like(out.tokens, -1)
     for row, (ids, text) in enumerate(zip(rows, texts, strict=True)):
         spans = step_spans(task, problems[int(group[row])], text)
-        steps[row, : len(ids)] = torch.tensor(token_steps(policy, ids, spans), dtype=torch.int64)
+        steps[row, : len(ids)] = torch.tensor(
+            token_steps(policy, ids, spans, delimiter=task.step_delimiter, text=text), dtype=torch.int64
+        )
     return Rollouts(
         tokens=out.tokens,
         mask=out.mask,

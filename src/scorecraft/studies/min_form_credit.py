@@ -53,11 +53,19 @@ def play(
 def returns_of(rewards: NDArray[np.float64], there: NDArray[np.bool_], form: str, temperature: float) -> torch.Tensor:
     """Return the return of every step; "outcome-min" gives all steps the worst step's reward, as an outcome reward."""
     table, mask = torch.tensor(rewards, dtype=torch.float32), torch.tensor(there)
+    if form == "none":
+        return torch.zeros_like(table)
     if form == "outcome-min":
         worst = step_returns(table, mask, "strict-min")[:, :1]
         return worst.expand_as(table) * mask
     known: Form = "sum" if form == "sum" else "strict-min" if form == "strict-min" else "softmin"
     return step_returns(table, mask, known, temperature=temperature)
+
+
+def verified_returns(success: NDArray[np.bool_], there: NDArray[np.bool_], share: float) -> torch.Tensor:
+    """Return a verifiable reward of 1 for success at every step, for the first ``share`` of the prompts alone."""
+    known = np.arange(len(success)) < round(share * PROMPTS) * GROUP
+    return torch.tensor((success & known)[:, None] & there, dtype=torch.float32)
 
 
 def run(trial: Trial) -> Results:
@@ -70,6 +78,7 @@ def run(trial: Trial) -> Results:
     for iteration in range(iterations):
         states, actions, rewards, there, success = play(logits, random)
         returns = returns_of(rewards, there, settings["form"], settings.get("temperature", 0.1))
+        returns = returns + verified_returns(success, there, settings.get("verified", 0.0))
         baseline = torch.tensor(others @ (returns.sum(1).double().numpy() / HORIZON), dtype=torch.float32)
         mask = torch.tensor(there)
         advantages = masked_whiten((returns - baseline[:, None]) * mask, mask).double().numpy()
@@ -122,6 +131,26 @@ HACKING = Experiment(
     curves=CURVES,
     limits="A game of four actions and a table of logits: it shows the mechanism, not any model's accuracy.",
 )
+MIXED = Experiment(
+    name="mixed",
+    title="One prompt in eight verified",
+    question="Does a verifiable reward on one prompt in eight save the sum, and does it harm min-form?",
+    run=run,
+    arms=(
+        Arm("verified", "the verified eighth alone", {"form": "none", "verified": 0.125, **START}),
+        Arm("sum", "sum of step rewards, and it", {"form": "sum", "verified": 0.125, **START}),
+        Arm("min-form", "min-form, and it", {"form": "softmin", "verified": 0.125, **START}),
+    ),
+    metrics=METRICS,
+    checks=(
+        Check("min-form succeeds in at least 85 %", "success", "min-form", "above", margin=0.85),
+        Check("the sum succeeds in at most 10 %", "success", "sum", "below", margin=0.10),
+        Check("min-form succeeds more than the verified eighth alone", "success", "min-form", "above", "verified"),
+    ),
+    seeds=SEEDS,
+    tuning=Tuning(dict.fromkeys(("verified", "sum", "min-form"), RATES), "success", (100, 101, 102)),
+    curves=CURVES,
+)
 TEMPERATURE = Experiment(
     name="temperature",
     title="Temperature of the minimum",
@@ -138,6 +167,6 @@ TEMPERATURE = Experiment(
 STUDY = Study(
     "min-form-credit",
     find("min-form-credit").claim,
-    (HACKING, TEMPERATURE),
+    (HACKING, MIXED, TEMPERATURE),
     limits="The paper's accuracies of 7B models, and that min-form needs 30 % of the steps of a verifiable reward.",
 )
