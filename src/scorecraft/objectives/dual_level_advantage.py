@@ -97,10 +97,21 @@ def broadcast_turns(
             f"rollout {row}: tokens of {int(present[row].sum())} turns, but values of {int(wide[row].sum())}; "
             "each turn with tokens needs one value"
         )
-    if turn_mask.shape[1] == 0:
-        return torch.zeros(turns.shape, dtype=torch.float32, device=turns.device)
-    out = values.gather(1, turns.clamp(min=0))
-    return torch.where(turns >= 0, out, torch.zeros_like(out))
+    return value_of_each_token(values, turns)
+
+
+def value_of_each_token(
+    values: Float32[Tensor, "rollout turn"], turns: Int64[Tensor, "rollout token"]
+) -> Float32[Tensor, "rollout token"]:
+    """Return `broadcast_turns` where every token is known to be in a turn that has a value, or in none.
+
+    Args:
+        values: of every turn.
+        turns: index of the turn a token is in, -1 outside any.
+    """
+    # A last column of 0 is what -1, counted from the end, reads.
+    with_none = torch.cat((values, values.new_zeros(len(values), 1)), dim=1)
+    return with_none.gather(1, turns.remainder(with_none.shape[1]))
 
 
 def turn_rewards_of_returns(
@@ -115,7 +126,7 @@ def turn_rewards_of_returns(
         mask: True where the policy sampled the token.
         turns: index of the turn a sampled token is in, which only grows, -1 outside any.
     """
-    sampled = torch.where(mask, turns, torch.full_like(turns, -1))
+    sampled = turns.masked_fill(~mask, -1)
     first = _first_tokens(sampled, int(sampled.max()) + 1 if sampled.numel() else 0)
     there = first < turns.shape[1]
     at_start = torch.zeros(first.shape, device=turns.device)

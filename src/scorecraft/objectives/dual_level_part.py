@@ -9,7 +9,11 @@ from torch import Tensor
 from scorecraft.catalog import implements
 from scorecraft.context import Context
 from scorecraft.objectives.advantages import Singleton
-from scorecraft.objectives.dual_level_advantage import broadcast_turns, dual_level_advantages, turn_rewards_of_returns
+from scorecraft.objectives.dual_level_advantage import (
+    dual_level_advantages,
+    turn_rewards_of_returns,
+    value_of_each_token,
+)
 from scorecraft.objectives.interfaces import Advantage, Advantages
 from scorecraft.parts import register
 from scorecraft.rollouts import Rollouts
@@ -61,4 +65,4 @@ class DualLevel(Advantage):
             table, there, rollouts.group, keep, discount=self.discount, weight=self.weight, epsilon=self.epsilon,
             singleton=self.singleton,
         )  # fmt: skip
-        return Advantages(broadcast_turns(values, there, turns), keep=keep)
+        return Advantages(value_of_each_token(values, turns), keep=keep)
