@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scorecraft.columns import ANSWERS, COMPLETIONS, PROMPTS
 from scorecraft.errors import ScorecraftError, nearest, require
 
-COMPLETIONS = ("completion", "response", "output", "generation", "prediction", "text")
-ANSWERS = ("answer", "ground_truth", "solution", "target", "reference", "expected")
 LABELS = ("label", "correct", "is_correct", "human", "human_label")
-PROMPTS = ("prompt", "question", "problem", "input")
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 MOST_SHOWN = 5
 _WORDS = {

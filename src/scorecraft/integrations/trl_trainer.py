@@ -30,7 +30,7 @@ from scorecraft.objectives.interfaces import Advantages, LossInputs
 from scorecraft.objectives.kl import kl_penalty
 from scorecraft.recipes.recipe import Recipe
 from scorecraft.rollouts import Rollouts
-from scorecraft.sampling.steps import step_spans, token_steps
+from scorecraft.sampling.steps import steps_of_rollouts
 from scorecraft.scores import RewardTable
 from scorecraft.tasks.seeding import stable_hash
 
@@ -150,27 +150,24 @@ class RecipeTrainer(GRPOTrainer):
         bare, policy = reader.rollouts(table), self.policy
         firsts = [bare.group.tolist().index(group) for group in range(len(bare.problems))]
         prompts, lengths = left_pad([prompt_ids[row] for row in firsts], policy.pad_id)
-        mask, steps = bare.mask.clone(), torch.full(bare.mask.shape, -1, dtype=torch.int64)
-        for row, (problem, text) in enumerate(zip(bare.problem_of, bare.texts, strict=True)):
-            ids = bare.tokens[row, : bare.lengths[row]].tolist()
-            spans = step_spans(self.recipe.task, problem, text)
-            found = token_steps(policy, ids, spans, delimiter=self.recipe.task.step_delimiter)
-            steps[row, : len(ids)] = torch.tensor(found, dtype=torch.int64)
-            if tool_masks[row] is not None:
-                mask[row, : len(ids)] = torch.tensor(tool_masks[row], dtype=torch.bool)
+        rows = [ids[:n] for ids, n in zip(bare.tokens.tolist(), bare.lengths.tolist(), strict=True)]
+        # TRL's texts of conversations need not be what the tokens decode to.
+        steps = steps_of_rollouts(
+            policy, self.recipe.task, bare.problem_of, rows, bare.texts, bare.mask.shape[1], decoded=False
+        )
+        mask = bare.mask.clone()
+        for row, tool_mask in enumerate(tool_masks):
+            if tool_mask is not None:
+                mask[row, : len(tool_mask)] = torch.tensor(tool_mask, dtype=torch.bool)
         self.composition.policy = policy
-        last = [row[length - 1] if length else -1 for row, length in zip(
-            bare.tokens.tolist(), bare.lengths.tolist(), strict=True)]  # fmt: skip
-        truncated = torch.tensor([token not in policy.eos_ids for token in last], dtype=torch.bool)
+        truncated = torch.tensor([not ids or ids[-1] not in policy.eos_ids for ids in rows], dtype=torch.bool)
         rollouts = replace(
             bare, mask=mask, steps=torch.where(mask, steps, -1), prompt_tokens=prompts, prompt_lengths=lengths,
             turns=_turns(mask, bare.real), truncated=truncated, temperature=float(self._options.temperature),
         )  # fmt: skip
         if not any(part.asks_policy for part in (*self.recipe.reward.values(), self.recipe.credit)):
             return rollouts
-        rows = [bare.tokens[row, :n].tolist() for row, n in enumerate(bare.lengths.tolist())]
-        asked = [prompt_ids[row] for row in range(len(rows))]
-        scored = policy.score_tokens(asked, rows, temperature=rollouts.temperature)
+        scored = policy.score_tokens(prompt_ids, rows, temperature=rollouts.temperature)
         return replace(rollouts, logprobs=torch.where(mask, scored, torch.zeros_like(scored)))
 
     def _of_all_workers(self, table: dict[str, list[Any]]) -> tuple[dict[str, list[Any]], slice]:

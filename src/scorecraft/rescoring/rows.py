@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from scorecraft.columns import ANSWERS, COMPLETIONS, PROMPTS
 from scorecraft.errors import ScorecraftError, nearest
 from scorecraft.integrations.composition import conversation_text, key_of, message_text
 
@@ -38,9 +39,8 @@ class Columns:
     group: str | None = None
 
 
-PROMPTS = ("prompt", "question", "problem", "input", "query", "instruction")
-COMPLETIONS = ("completion", "response", "output", "text", "generation", "prediction")
-ANSWERS = ("answer", "ground_truth", "solution", "target", "gts", "label", "reference")
+# What is called a label here is the answer; where a person judges answers, it is the judgement.
+TRUTHS = (*ANSWERS, "label")
 
 ReadRow = Callable[[Mapping[str, Any]], CompletionRow]
 
@@ -89,7 +89,7 @@ def _pick(names: Sequence[str], usual: Sequence[str], named: str | None) -> str 
 def _plain(names: Sequence[str], columns: Columns) -> Format:
     completion = _pick(names, COMPLETIONS, columns.completion)
     prompt = _pick([name for name in names if name != completion], PROMPTS, columns.prompt)
-    answer = _pick([name for name in names if name not in (completion, prompt)], ANSWERS, columns.answer)
+    answer = _pick([name for name in names if name not in (completion, prompt)], TRUTHS, columns.answer)
     if completion is None:
         raise ScorecraftError(
             f"no column of completions among {', '.join(names) or 'none'}; expected one of {', '.join(COMPLETIONS)}, "
@@ -118,7 +118,7 @@ def _completion(value: Any, column: str) -> str:
 
 
 def _messages(names: Sequence[str], columns: Columns) -> Format:
-    answer = _pick(names, ANSWERS, columns.answer)
+    answer = _pick(names, TRUTHS, columns.answer)
 
     def read(row: Mapping[str, Any]) -> CompletionRow:
         messages = row["messages"]
@@ -159,8 +159,8 @@ def _verifiers(row: Mapping[str, Any]) -> CompletionRow:
         raise ScorecraftError("the trace has no sampled message")
     prompt = data.get("prompt")
     asked = conversation_text(prompt) if prompt is not None else ""
-    told = next((data[name] for name in ANSWERS if data.get(name) is not None), None)
-    known = {"idx", "id", "name", "description", "prompt", "system_prompt", *ANSWERS}
+    told = next((data[name] for name in TRUTHS if data.get(name) is not None), None)
+    known = {"idx", "id", "name", "description", "prompt", "system_prompt", *TRUTHS}
     metadata = {name: value for name, value in data.items() if name not in known}
     key = next((data[name] for name in ("id", "idx") if data.get(name) is not None), (asked, str(told)))
     return CompletionRow(asked, text, "" if told is None else str(told), metadata=metadata, key=key)

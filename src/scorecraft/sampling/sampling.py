@@ -15,7 +15,7 @@ from scorecraft.lm.policy import Policy
 from scorecraft.parts import Part
 from scorecraft.problem import Problem
 from scorecraft.rollouts import Rollouts
-from scorecraft.sampling.steps import step_spans, token_steps
+from scorecraft.sampling.steps import steps_of_rollouts
 from scorecraft.traits import Trait, Traits
 
 
@@ -103,12 +103,8 @@ def _assemble(
     table, prompt_lengths = left_pad(prompts, policy.pad_id)
     rows = [ids[:n] for ids, n in zip(out.tokens.tolist(), out.lengths.tolist(), strict=True)]
     texts = tuple(policy.decode(ids) for ids in rows)
-    steps = torch.full_like(out.tokens, -1)
-    for row, (ids, text) in enumerate(zip(rows, texts, strict=True)):
-        spans = step_spans(task, problems[int(group[row])], text)
-        steps[row, : len(ids)] = torch.tensor(
-            token_steps(policy, ids, spans, delimiter=task.step_delimiter, text=text), dtype=torch.int64
-        )
+    asked = [problems[index] for index in group.tolist()]
+    steps = steps_of_rollouts(policy, task, asked, rows, texts, out.tokens.shape[1], decoded=True)
     return Rollouts(
         tokens=out.tokens,
         mask=out.mask,

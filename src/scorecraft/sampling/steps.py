@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
 from scorecraft.lm.policy import Policy
 from scorecraft.problem import Problem
 from scorecraft.segmentation import segment, steps_of_tokens, token_spans
@@ -40,3 +44,32 @@ def token_steps(
     """
     places = token_spans(policy.tokenizer, tokens, text)
     return steps_of_tokens(spans, places, delimiter_length=len(delimiter))
+
+
+def steps_of_rollouts(
+    policy: Policy,
+    task: Task,
+    problems: Sequence[Problem],
+    tokens: Sequence[Sequence[int]],
+    texts: Sequence[str],
+    width: int,
+    *,
+    decoded: bool,
+) -> Int64[Tensor, "rollout token"]:
+    """Return `token_steps` of a batch as a table, -1 in the padding.
+
+    Args:
+        policy: its tokenizer wrote the tokens.
+        task: finds the steps.
+        problems: one for each rollout.
+        tokens: of each completion.
+        texts: of each completion.
+        width: number of token columns.
+        decoded: whether the texts are what the policy decodes the tokens to, which spares decoding them again.
+    """
+    steps = torch.full((len(tokens), width), -1, dtype=torch.int64)
+    for row, (problem, ids, text) in enumerate(zip(problems, tokens, texts, strict=True)):
+        spans, known = step_spans(task, problem, text), text if decoded else None
+        labels = token_steps(policy, ids, spans, delimiter=task.step_delimiter, text=known)
+        steps[row, : len(ids)] = torch.tensor(labels, dtype=torch.int64)
+    return steps

@@ -14,7 +14,7 @@ from scorecraft.credit.credit import Credit
 from scorecraft.credit.generalized_advantage import generalized_advantages, rewards_at_the_end
 from scorecraft.credit.linear_value import LinearValue
 from scorecraft.credit.min_form import scatter_step_rewards
-from scorecraft.credit.named_rewards import process_scores
+from scorecraft.credit.named_rewards import process_rewards
 from scorecraft.errors import ScorecraftError
 from scorecraft.parts import register
 from scorecraft.rollouts import Rollouts
@@ -86,11 +86,9 @@ class GeneralizedAdvantage(Credit):
         earned = rewards_at_the_end(rewards.total, mask)
         if self.process is None:
             return earned
-        scores = process_scores(rewards, self.process, self.name)
-        assert scores.steps is not None
-        assert scores.step_mask is not None
-        ends, there = last_tokens(rollouts.steps, mask, scores.steps.shape[1])
-        at_ends = scatter_step_rewards(scores.steps, ends, scores.step_mask & there, mask.shape[1])
+        steps, step_mask = process_rewards(rewards, self.process, self.name)
+        ends, there = last_tokens(rollouts.steps, mask, steps.shape[1])
+        at_ends = scatter_step_rewards(steps, ends, step_mask & there, mask.shape[1])
         return earned + self.process_weight * at_ends
 
 

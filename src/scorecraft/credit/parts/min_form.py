@@ -10,7 +10,7 @@ from scorecraft.catalog import implements
 from scorecraft.context import Context
 from scorecraft.credit.credit import Credit
 from scorecraft.credit.min_form import Compat, Form, step_returns, token_returns_of_steps
-from scorecraft.credit.named_rewards import outcome_values, process_scores
+from scorecraft.credit.named_rewards import process_rewards, with_outcome
 from scorecraft.parts import register
 from scorecraft.rollouts import Rollouts
 from scorecraft.scores import RewardTable
@@ -44,13 +44,7 @@ class MinForm(Credit):
     def __call__(self, rollouts: Rollouts, rewards: RewardTable, context: Context) -> Float32[Tensor, "rollout token"]:
         """Return the token returns; rollouts without a valid reward get none."""
         del context
-        scores = process_scores(rewards, self.process, "min-form")
-        steps, step_mask = scores.steps, scores.step_mask
-        assert steps is not None
-        assert step_mask is not None
+        steps, step_mask = process_rewards(rewards, self.process, "min-form")
         of_steps = step_returns(steps, step_mask, self.form, self.gamma, self.temperature, self.compat)
         returns = token_returns_of_steps(of_steps, step_mask, rollouts.steps, rollouts.mask)
-        if self.outcome is not None:
-            earned = outcome_values(rewards, self.outcome, "min-form") * self.outcome_weight
-            returns = returns + earned[:, None] * rollouts.mask
-        return returns * rewards.valid[:, None]
+        return with_outcome(returns, rollouts, rewards, self.outcome, self.outcome_weight, "min-form")

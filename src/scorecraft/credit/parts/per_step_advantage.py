@@ -12,7 +12,7 @@ from scorecraft.catalog import implements
 from scorecraft.context import Context
 from scorecraft.credit.credit import Credit
 from scorecraft.credit.min_form import token_returns_of_steps
-from scorecraft.credit.named_rewards import outcome_values, process_scores
+from scorecraft.credit.named_rewards import outcome_values, process_rewards
 from scorecraft.credit.per_step_advantage import step_advantages
 from scorecraft.parts import register
 from scorecraft.rollouts import Rollouts
@@ -49,10 +49,7 @@ class PerStepAdvantage(Credit):
     def __call__(self, rollouts: Rollouts, rewards: RewardTable, context: Context) -> Float32[Tensor, "rollout token"]:
         """Return each sampled token's advantage; rollouts without a valid reward get none."""
         del context
-        scores = process_scores(rewards, self.process, NAME)
-        values, step_mask = scores.steps, scores.step_mask
-        assert values is not None
-        assert step_mask is not None
+        values, step_mask = process_rewards(rewards, self.process, NAME)
         advantages = step_advantages(values, step_mask, self._prompt_values(rollouts, rewards, values, step_mask))
         credit = token_returns_of_steps(advantages, step_mask, rollouts.steps, rollouts.mask)
         return credit * rewards.valid[:, None]

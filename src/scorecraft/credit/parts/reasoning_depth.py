@@ -14,7 +14,7 @@ from scorecraft.catalog import implements
 from scorecraft.context import Context
 from scorecraft.credit.credit import Credit
 from scorecraft.credit.min_form import token_returns_of_steps
-from scorecraft.credit.named_rewards import outcome_values, process_scores
+from scorecraft.credit.named_rewards import outcome_values, process_rewards
 from scorecraft.credit.reasoning_depth.reasoning_scores import LARGEST, step_quantile
 from scorecraft.credit.reasoning_depth.shaping import ALPHA, Align, clip_depth, depth_of_state, discounts_to_end
 from scorecraft.errors import ScorecraftWarning
@@ -59,10 +59,7 @@ class ReasoningDepth(Credit):
 
     def __call__(self, rollouts: Rollouts, rewards: RewardTable, context: Context) -> Float32[Tensor, "rollout token"]:
         """Return the token returns; rollouts without a valid reward get none."""
-        scores = process_scores(rewards, self.depth, self.name)
-        depth, there = scores.steps, scores.step_mask
-        assert depth is not None
-        assert there is not None
+        depth, there = process_rewards(rewards, self.depth, self.name)
         there = there & rewards.valid[:, None]
         if bool(((depth[there] < 0) | (depth[there] > LARGEST + 1e-5)).any()):
             warnings.warn(

@@ -9,7 +9,7 @@ from torch import Tensor
 from scorecraft.context import Context
 from scorecraft.credit.credit import Credit
 from scorecraft.credit.min_form import token_returns_of_steps
-from scorecraft.credit.named_rewards import outcome_values, process_scores
+from scorecraft.credit.named_rewards import process_rewards, with_outcome
 from scorecraft.credit.reward_to_go import Form, reward_to_go
 from scorecraft.parts import register
 from scorecraft.rollouts import Rollouts
@@ -42,13 +42,7 @@ class RewardToGo(Credit):
     def __call__(self, rollouts: Rollouts, rewards: RewardTable, context: Context) -> Float32[Tensor, "rollout token"]:
         """Return the token returns; rollouts without a valid reward get none."""
         del context
-        scores = process_scores(rewards, self.process, self.name)
-        steps, step_mask = scores.steps, scores.step_mask
-        assert steps is not None
-        assert step_mask is not None
+        steps, step_mask = process_rewards(rewards, self.process, self.name)
         of_steps = reward_to_go(steps, step_mask, self.form, gamma=self.gamma, temperature=self.temperature)
         returns = token_returns_of_steps(of_steps, step_mask, rollouts.steps, rollouts.mask)
-        if self.outcome is not None:
-            earned = outcome_values(rewards, self.outcome, self.name) * self.outcome_weight
-            returns = returns + earned[:, None] * rollouts.mask
-        return returns * rewards.valid[:, None]
+        return with_outcome(returns, rollouts, rewards, self.outcome, self.outcome_weight, self.name)

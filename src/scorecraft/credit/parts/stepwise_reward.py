@@ -9,7 +9,7 @@ from torch import Tensor
 from scorecraft.catalog import implements
 from scorecraft.context import Context
 from scorecraft.credit.credit import Credit
-from scorecraft.credit.named_rewards import outcome_values, process_scores
+from scorecraft.credit.named_rewards import process_rewards, with_outcome
 from scorecraft.credit.stepwise_reward import Where, padding_gain, stepwise_token_returns
 from scorecraft.parts import register
 from scorecraft.rollouts import Rollouts
@@ -64,10 +64,7 @@ class StepwiseReward(Credit):
     def __call__(self, rollouts: Rollouts, rewards: RewardTable, context: Context) -> Float32[Tensor, "rollout token"]:
         """Return the token returns; rollouts without a valid reward get none."""
         del context
-        scores = process_scores(rewards, self.process, "stepwise-reward")
-        steps, step_mask = scores.steps, scores.step_mask
-        assert steps is not None
-        assert step_mask is not None
+        steps, step_mask = process_rewards(rewards, self.process, "stepwise-reward")
         returns = stepwise_token_returns(
             steps,
             step_mask & rewards.valid[:, None],
@@ -79,7 +76,4 @@ class StepwiseReward(Credit):
             min_effect=self.min_effect,
             probes=self.probes,
         )
-        if self.outcome is not None:
-            earned = outcome_values(rewards, self.outcome, "stepwise-reward") * self.outcome_weight
-            returns = returns + earned[:, None] * rollouts.mask
-        return returns * rewards.valid[:, None]
+        return with_outcome(returns, rollouts, rewards, self.outcome, self.outcome_weight, "stepwise-reward")

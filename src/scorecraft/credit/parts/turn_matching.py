@@ -14,7 +14,7 @@ from scorecraft.context import Context
 from scorecraft.credit.answer_overlap import answer_f1
 from scorecraft.credit.credit import Credit
 from scorecraft.credit.min_form import step_returns, token_returns_of_steps
-from scorecraft.credit.named_rewards import outcome_values
+from scorecraft.credit.named_rewards import with_outcome
 from scorecraft.credit.tool_similarity import ToolCall, similarity_matrices
 from scorecraft.credit.tool_trace_reward import tool_trace_rewards
 from scorecraft.credit.turn_matching import Rescale, match_hard_batch, match_soft_batch
@@ -61,10 +61,7 @@ class TurnMatching(Credit):
         counts = turns.amax(1) + 1 if turns.shape[1] else torch.zeros(len(rollouts), dtype=torch.int64)
         table = self._turns(rollouts, turns, counts, context)
         returns = token_returns_of_steps(step_returns(*table, "sum"), table.mask, turns, rollouts.mask)
-        if self.outcome is not None:
-            earned = outcome_values(rewards, self.outcome, "turn-matching") * self.outcome_weight
-            returns = returns + earned[:, None] * rollouts.mask
-        return returns * rewards.valid[:, None]
+        return with_outcome(returns, rollouts, rewards, self.outcome, self.outcome_weight, "turn-matching")
 
     def _turns(
         self,
