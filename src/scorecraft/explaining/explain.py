@@ -90,7 +90,8 @@ def explain(
     """
     read, bad = _rows(Source(path, columns or Columns()), rows)
     if not read:
-        raise ScorecraftError(f"{path}: no row could be read{': ' + bad[0] if bad else ''}")
+        why = f"no row could be read: {bad[0]}" if bad else "no rows; expected completions"
+        raise ScorecraftError(f"{path}: {why}")
     for name, part in (*credits.items(), *recipe.reward.items()):
         if part.asks_policy and policy is None:
             raise ScorecraftError(
