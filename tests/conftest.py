@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 install_import_hook(
-    ["scorecraft.objectives", "scorecraft.credit", "scorecraft.rewards", "scorecraft.rollouts", "scorecraft.scores"],
+    [f"scorecraft.{room}" for room in ("objectives", "credit", "rewards", "rollouts", "scores", "detect", "distill")],
     "beartype.beartype",
 )
 

@@ -7,6 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from scorecraft.catalog import implements
 from scorecraft.errors import ScorecraftError
+from scorecraft.metrics.calibration_errors import expected_calibration_error
+from scorecraft.metrics.ranking import roc_auc
+from scorecraft.metrics.scoring_rules import brier_score
 
 
 @implements("rlcr")
@@ -20,8 +23,8 @@ def ece(
         confidence: in [0, 1].
         n_bins: number of bins of equal width, or, where ``adaptive``, of equal size.
         right_closed: whether a bin holds its upper edge instead of its lower one. Stated confidences often stand on
-            an edge, so edges are compared after rounding to 12 digits.
-        adaptive: whether bins hold equally many answers.
+            an edge; one within rounding of it is on it.
+        adaptive: whether bins hold equally many answers, as far as equal confidences, which share a bin, allow.
 
     Raises `ScorecraftError` for no answers, unequal lengths, values outside their range, or fewer than 1 bin.
 
@@ -30,15 +33,8 @@ def ece(
     right, stated = _checked("ece", correct, confidence)
     if n_bins < 1:
         raise ScorecraftError(f"ece: expected at least 1 bin, got {n_bins}")
-    if adaptive:
-        order = np.argsort(stated, kind="stable")
-        parts = [part for part in np.array_split(order, n_bins) if len(part)]
-        return float(sum(abs(right[part].mean() - stated[part].mean()) * len(part) for part in parts) / len(right))
-    place = np.round(stated * n_bins, 12)
-    bins = np.ceil(place) - 1 if right_closed else np.floor(place)
-    bins = bins.clip(0, n_bins - 1).astype(np.int64)
-    gaps = np.bincount(bins, right - stated, minlength=n_bins)
-    return float(np.abs(gaps).sum() / len(right))
+    strategy = "quantile" if adaptive else "uniform"
+    return expected_calibration_error(right, stated, n_bins=n_bins, strategy=strategy, right_closed=right_closed)
 
 
 @implements("rlcr")
@@ -53,8 +49,7 @@ def brier(correct: ArrayLike, confidence: ArrayLike) -> float:
 
     Source: Brier, 1950, Verification of Forecasts Expressed in Terms of Probability.
     """
-    right, stated = _checked("brier", correct, confidence)
-    return float(((stated - right) ** 2).mean())
+    return brier_score(*_checked("brier", correct, confidence))
 
 
 @implements("rlcr")
@@ -69,15 +64,10 @@ def auroc(correct: ArrayLike, confidence: ArrayLike) -> float:
 
     Source: Hanley and McNeil, 1982, The Meaning and Use of the Area under a ROC Curve.
     """
-    from scipy.stats import rankdata
-
     right, stated = _checked("auroc", correct, confidence)
-    positives = int(right.sum())
-    negatives = len(right) - positives
-    if not positives or not negatives:
+    if right.min() == right.max():
         raise ScorecraftError("auroc: expected right and wrong answers, got only one kind")
-    ranks = rankdata(stated)[right == 1].sum()
-    return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+    return roc_auc(right, stated)
 
 
 def _checked(name: str, correct: ArrayLike, confidence: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

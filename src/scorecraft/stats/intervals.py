@@ -159,6 +159,7 @@ def permutation_test(
         n_resamples=resamples,
         alternative=alternative,
         rng=np.random.default_rng(seed),
+        batch=max(1, 10_000_000 // (len(left) + len(right))),
     )
     return float(result.pvalue)
 

@@ -1,0 +1,1 @@
+"""What a teacher's score teaches: which traces to learn from, and how much of a teacher to trust."""
