@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 THREADS := $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)))" 2>/dev/null || echo 2)
 
-.PHONY: demo test docs kills bench clean help
+.PHONY: demo test docs datasets studies kills bench clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,16 @@ test: $(DEV_READY)  ## lint, types, import rules and all tests
 docs: $(DEV_READY)  ## build the site into site/; a broken link or example fails
 	mkdir -p build/first-reward
 	PATH="$(abspath $(BIN)):$$PATH" NO_COLOR=1 COLUMNS=110 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+datasets:  ## fetch Fashion-MNIST for the studies, from Debian's archive; without it they say what to do
+	@if [ -e /usr/share/datasets/fashion-mnist ] || [ -e data/fashion-mnist ]; then echo "Fashion-MNIST is here"; \
+	elif ! command -v apt-get >/dev/null; then echo "no apt-get here: the studies say how to go on without"; \
+	elif [ "$$(id -u)" = 0 ]; then apt-get install -y -qq dataset-fashion-mnist >/dev/null; \
+	else mkdir -p data && cd data && apt-get download -qq dataset-fashion-mnist && dpkg -x dataset-fashion-mnist_*.deb unpacked \
+		&& mv unpacked/usr/share/datasets/fashion-mnist . && rm -rf unpacked dataset-fashion-mnist_*.deb; fi
+
+studies: $(DEV_READY) datasets  ## run every study in full; one that was stopped goes on, results go to studies/
+	@for slug in $$($(BIN)/python -c "from scorecraft.studies.find import study_slugs; print(*study_slugs())"); do echo "== $$slug"; $(BIN)/scorecraft study run $$slug --scale full || exit 1; done
 
 kills: $(DEV_READY)  ## kill and resume a training 200 times, and compare it with one that was not
 	$(BIN)/python benchmarks/kills.py

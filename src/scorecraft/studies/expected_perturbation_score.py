@@ -231,7 +231,8 @@ def run_kernel(trial: Trial) -> Results:
         seen = torch.cat([eps(attacked(world, "fgsm", norm, weak, on_references=True)) for norm in norms])
         kernel = trained_kernel(reference, seen, KERNEL_EPOCHS[trial.scale], seed)
     unseen: dict[str, tuple[AttackName, Norm]] = {
-        "pgd": ("pgd", "linf"), "pgd_l2": ("pgd", "l2"), "mim": ("mim", "linf"),
+        "pgd": ("pgd", "linf"), "pgd_l2": ("pgd", "l2"), "mim": ("mim", "linf"), "auto": ("autoattack", "linf"),
+        "auto_l2": ("autoattack", "l2"),
     }  # fmt: skip
     test = {name: eps(attacked(world, *which, STRENGTHS[""])) for name, which in unseen.items()}
     return {name: area(reference, natural, found, kernel) for name, found in test.items()}
@@ -319,10 +320,13 @@ KERNEL = Experiment(
         Metric("pgd", "AUROC, PGD", higher_is_better=True),
         Metric("pgd_l2", "AUROC, PGD in the L2 norm", higher_is_better=True),
         Metric("mim", "AUROC, MIM", higher_is_better=True),
+        Metric("auto", "AUROC, AutoAttack", higher_is_better=True),
+        Metric("auto_l2", "AUROC, AutoAttack in the L2 norm", higher_is_better=True),
     ),
     checks=(
         Check("PGD: the deep kernel is not worse by 0.01", "pgd", "deep", "above", "gaussian", -0.01),
         Check("PGD in L2: the deep kernel is not worse by 0.01", "pgd_l2", "deep", "above", "gaussian", -0.01),
+        Check("AutoAttack: the deep kernel is not worse by 0.01", "auto", "deep", "above", "gaussian", -0.01),
     ),
     seeds=SEEDS,
 )
