@@ -18,6 +18,7 @@ from scorecraft import __version__
 from scorecraft.cli import (
     catalog,
     compare,
+    detecting,
     explaining,
     listing,
     measuring,
@@ -84,6 +85,7 @@ for _name, _command, _short in (
 
 app.add_typer(studying.app, name="study")
 app.add_typer(plugins.app, name="plugins")
+app.add_typer(detecting.app, name="detect")
 
 
 def _version(wanted: bool) -> None:

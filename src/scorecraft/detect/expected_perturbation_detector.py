@@ -12,6 +12,7 @@ from scorecraft.catalog import implements
 from scorecraft.detect.deep_kernel import DeepKernel, train_deep_kernel
 from scorecraft.detect.detector import Detector
 from scorecraft.detect.expected_perturbation_score import ScoreFunction, expected_perturbation_score
+from scorecraft.detect.layers import all_rows
 from scorecraft.detect.maximum_mean_discrepancy import GaussianKernel, Kernel, median_scale
 from scorecraft.errors import ScorecraftError
 
@@ -89,7 +90,7 @@ class ExpectedPerturbationDetector(Detector):
         # References and what is scored must not share their noise, unless that is asked for.
         seed = self.seed if self.reference_ is None or self.common_noise else self.seed + 1
         generator = torch.Generator().manual_seed(seed)
-        samples = torch.as_tensor(x)
+        samples = all_rows(x, self.batch_size)
         samples = samples if samples.is_floating_point() else samples.float()
         scores = expected_perturbation_score(
             samples, self.score_function, common_noise=self.common_noise, batch_size=self.batch_size,
