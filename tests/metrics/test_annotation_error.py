@@ -15,7 +15,7 @@ from scorecraft.metrics.annotation_error import annotate, correct_confusion, noi
 from scorecraft.metrics.imbalanced_metrics import Confusion, confusion, imbalanced_metrics
 
 FRAUD = 492 / 284_807
-rates = st.floats(0, 1)
+rates = st.floats(1e-9, 1) | st.just(0.0)
 inner = st.floats(0.001, 0.999)
 
 

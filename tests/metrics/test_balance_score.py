@@ -62,12 +62,11 @@ def test_parts_by_hand():
 def test_an_error_that_is_not_known_is_not_made_up():
     one = balance_parts([1], [0.9])
     assert one.score == pytest.approx(0.1)
-    assert math.isnan(one.standard_error)
-    assert math.isnan(one.z)
+    assert one.standard_error == math.inf
+    assert (one.z, one.p_value) == (0.0, 1.0)
     equal = balance_parts([1] * 7, [0.9] * 7)
     assert equal.standard_error == 0
-    assert math.isnan(equal.z)
-    assert math.isnan(equal.p_value)
+    assert (equal.z, equal.p_value) == (math.copysign(math.inf, equal.score), 0.0)
 
 
 def test_weights_are_repeated_rows():

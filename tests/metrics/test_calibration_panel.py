@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorecraft.errors import ScorecraftError
-from scorecraft.metrics.calibration_panel import brier_decomposition, calibration_panel
+from scorecraft.metrics import brier_decomposition
+from scorecraft.metrics.calibration_panel import calibration_panel
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods" / "balance-score.md"
 ROWS = st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=40)
@@ -20,7 +21,7 @@ ROWS = st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=
 
 def test_brier_parts_by_hand():
     # Bins of .1: {.2, .2} with frequency 1/2, {.85} with 1, {.9, .95} with 1/2; overall 3/5.
-    found = brier_decomposition([1, 0, 1, 1, 0], [0.2, 0.2, 0.85, 0.9, 0.95])
+    found = brier_decomposition([1, 0, 1, 1, 0], [0.2, 0.2, 0.85, 0.9, 0.95], 10)
     assert found.brier == pytest.approx((0.64 + 0.04 + 0.0225 + 0.01 + 0.9025) / 5)
     assert found.reliability == pytest.approx((2 * 0.3**2 + 0.15**2 + 2 * 0.425**2) / 5)
     assert found.resolution == pytest.approx((2 * 0.1**2 + 0.4**2 + 2 * 0.1**2) / 5)
@@ -105,9 +106,9 @@ def test_the_example_of_the_page_runs():
         (lambda: calibration_panel([1, 0], [0.2, 1.5]), "y_prob: row 1"),
         (lambda: calibration_panel([], []), "no rows"),
         (lambda: calibration_panel([1, 0], [[0.8, 0.2], [0.4, 0.6]]), r"pass y_prob\[:, 1\]"),
-        (lambda: calibration_panel([1], [0.8], bins=(0,)), "at least 1 bin"),
-        (lambda: brier_decomposition([1], [0.8], 0), "at least 1 bin"),
-        (lambda: brier_decomposition([1, 0], [0.8]), "1 rows, expected 2"),
+        (lambda: calibration_panel([1], [0.8], bins=(0,)), "whole number of at least 1"),
+        (lambda: brier_decomposition([1], [0.8], 0), "whole number of at least 1"),
+        (lambda: brier_decomposition([1, 0], [0.8]), "2 rows, expected 1|1 rows, expected 2"),
     ],
 )
 def test_bad_input_is_named(call, said):

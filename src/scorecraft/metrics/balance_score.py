@@ -28,8 +28,9 @@ class Balance(NamedTuple):
     """A Balance score and what it is made of.
 
     score: ``accuracy - confidence``, below 0 where forecasts are too sure. accuracy: of the class at or above 0.5.
-    confidence: mean of ``max(p, 1 - p)``. standard_error: of the score; nan for one row. z: ``score /
-    standard_error``; nan where that is 0 or nan. p_value: two-sided, of "confidence equals accuracy"; nan as z is.
+    confidence: mean of ``max(p, 1 - p)``. standard_error: of the score; infinite for one row. z: ``score /
+    standard_error``; where that is 0, 0 for a score of 0, else infinite. p_value: two-sided, of "confidence equals
+    accuracy".
     """
 
     score: float
@@ -207,19 +208,17 @@ def _parts(
 ) -> Balance:
     rows, terms = len(right), right - confidence
     score = float(np.average(terms, weights=weight))
-    error = z = p_value = math.nan
+    error = math.inf
     if rows > 1:
         # Differences of a rounding error are none: equal gains have the error 0.
         away = weight * np.where(np.isclose(terms, score, rtol=0, atol=1e-12), 0.0, terms - score)
         error = float(np.sqrt(rows / (rows - 1) * (away**2).sum()) / weight.sum())
-    if error > 0:
-        z = score / error
-        p_value = math.erfc(abs(z) / math.sqrt(2))
+    z = 0.0 if abs(score) < 1e-12 else score / error if error > 0 else math.copysign(math.inf, score)
     return Balance(
         score,
         float(np.average(right, weights=weight)),
         float(np.average(confidence, weights=weight)),
         error,
         z,
-        p_value,
+        math.erfc(abs(z) / math.sqrt(2)),
     )

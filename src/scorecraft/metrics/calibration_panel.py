@@ -1,71 +1,19 @@
-"""One panel of calibration numbers that cover each other's blind spots, and the Brier score taken apart."""
+"""One panel of calibration numbers that cover each other's blind spots."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from scorecraft.catalog import implements
-from scorecraft.errors import ScorecraftError
 from scorecraft.metrics.arrays import as_binary, as_probabilities
 from scorecraft.metrics.balance_score import balance_parts
-from scorecraft.metrics.calibration import ece
+from scorecraft.metrics.calibration_errors import expected_calibration_error
+from scorecraft.metrics.scoring_rules import brier_decomposition, log_loss
 
 # The bins that a suspected cancellation is judged by, and that the Brier score is taken apart by.
 BINS = 10
-
-
-class BrierParts(NamedTuple):
-    """A Brier score in parts: ``brier = reliability - resolution + uncertainty + within_bins``.
-
-    reliability: mean squared gap between forecast and frequency of a bin; 0 is best. resolution: how far frequencies
-    of bins are from that of all rows. uncertainty: the variance of the labels. within_bins: what is left, because
-    forecasts of one bin differ.
-    """
-
-    brier: float
-    reliability: float
-    resolution: float
-    uncertainty: float
-    within_bins: float
-
-
-def brier_decomposition(y_true: ArrayLike, y_prob: ArrayLike, n_bins: int = BINS) -> BrierParts:
-    """Return the Brier score ``mean (p - y)^2`` and its parts over bins of equal width.
-
-    With ``n_b`` rows, mean forecast ``p_b`` and frequency of ones ``o_b`` in bin b, and ``o`` the frequency in all:
-    ``reliability = sum_b n_b/n (p_b - o_b)^2``, ``resolution = sum_b n_b/n (o_b - o)^2``, ``uncertainty = o (1 - o)``.
-
-    Args:
-        y_true: labels 0 and 1, ``[row]``.
-        y_prob: probability of the label 1, ``[row]``, in [0, 1].
-        n_bins: number of bins, each with its lower edge, the last with both.
-
-    Raises `ScorecraftError` for no rows, unequal lengths, values outside their range, or fewer than 1 bin.
-
-    Source: Murphy, 1973, A New Vector Partition of the Probability Score; for ``within_bins`` Stephenson, Coelho and
-    Jolliffe, 2008, Two Extra Components in the Brier Score Decomposition.
-    """
-    if n_bins < 1:
-        raise ScorecraftError(f"brier_decomposition: expected at least 1 bin, got {n_bins}")
-    labels = as_binary(y_true)
-    stated = as_probabilities(y_prob, rows=len(labels))
-    # Rounded as in `ece`, so that both have the same bins.
-    bins = np.floor(np.round(stated * n_bins, 12)).clip(0, n_bins - 1).astype(np.int64)
-    count = np.bincount(bins, minlength=n_bins)
-    held = count > 0
-    share = count[held] / len(labels)
-    forecast = np.bincount(bins, stated, minlength=n_bins)[held] / count[held]
-    frequency = np.bincount(bins, labels, minlength=n_bins)[held] / count[held]
-    base = labels.mean()
-    score = float(((stated - labels) ** 2).mean())
-    reliability = float((share * (forecast - frequency) ** 2).sum())
-    resolution = float((share * (frequency - base) ** 2).sum())
-    uncertainty = float(base * (1 - base))
-    return BrierParts(score, reliability, resolution, uncertainty, score - (reliability - resolution + uncertainty))
 
 
 @implements("balance-score")
@@ -95,9 +43,7 @@ def calibration_panel(
     """
     balance = balance_parts(y_true, y_prob)
     labels, stated = as_binary(y_true), as_probabilities(y_prob)
-    errors = {count: ece(labels, stated, count) for count in sorted({*bins, BINS})}
-    with np.errstate(divide="ignore"):
-        log_loss = float(-np.log(np.where(labels, stated, 1 - stated)).mean())
+    errors = {count: expected_calibration_error(labels, stated, n_bins=count) for count in sorted({*bins, BINS})}
     return {
         "balance": balance.score,
         "standard_error": balance.standard_error,
@@ -106,7 +52,7 @@ def calibration_panel(
         "confidence": balance.confidence,
         "bias_in_large": float((stated - labels).mean()),
         **{f"ece_{count}": error for count, error in errors.items()},
-        **brier_decomposition(labels, stated)._asdict(),
-        "log_loss": log_loss,
+        **brier_decomposition(labels, stated, BINS)._asdict(),
+        "log_loss": log_loss(labels, stated),
         "cancellation_suspected": errors[BINS] > 3 * abs(balance.score) + 2 * balance.standard_error,
     }
