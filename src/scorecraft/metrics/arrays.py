@@ -34,8 +34,6 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
         found = np.asarray(held)
     except (TypeError, ValueError) as error:
         raise ScorecraftError(f"{name}: expected an array of numbers ({error})") from None
-    if found.dtype == np.float16:  # products of which would be off by as much as a bin
-        found = found.astype(np.float64)
     if found.dtype.kind not in "buif":
         raise ScorecraftError(f"{name}: expected numbers, got {found.dtype} such as {found.ravel()[:1].tolist()}")
     return found
