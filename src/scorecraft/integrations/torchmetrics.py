@@ -15,13 +15,12 @@ from torch import Tensor
 
 from scorecraft.errors import ScorecraftError, require
 from scorecraft.metrics.balance_score import balance_score_multiclass, balance_terms
-from scorecraft.metrics.binning import BinSums, bin_sums, labels_and_column
+from scorecraft.metrics.binning import bin_sums, labels_and_column
 from scorecraft.metrics.calibration_errors import Measure, measure_of
 from scorecraft.metrics.imbalanced_metrics import Confusion, confusion, imbalanced_metrics
 from scorecraft.metrics.ranking import average_precision, fpr_at_tpr, roc_auc
 from scorecraft.metrics.scoring_rules import (
     brier_scores,
-    decomposition_of_sums,
     log_losses,
     ranked_probability_scores,
     spherical_scores,
@@ -160,31 +159,13 @@ class CalibrationError(Metric):
         self.prob += torch.as_tensor(new.prob).to(self.prob)
         self.squares += torch.as_tensor(new.squares).to(self.squares)
 
-    def sums(self) -> BinSums:
-        """Return the sums over bins; raises `ScorecraftError` where there are no rows."""
+    def compute(self) -> Tensor:
+        """Return the error over all rows; raises `ScorecraftError` where there are none."""
         rows = self.counts.cpu().numpy()
         if not rows.any():
             raise ScorecraftError(f"{type(self).__name__}: no rows yet; call update first")
-        edges = np.linspace(0, 1, self.n_bins + 1)
-        prob, squares = self.prob.cpu().numpy(), self.squares.cpu().numpy()
-        return BinSums(edges, rows, rows.astype(np.float64), prob, squares, 1.0, 1.0)
-
-    def compute(self) -> Tensor:
-        """Return the error over all rows."""
-        sums = self.sums()
-        found = self.measure(sums.rows, sums.weight, sums.prob, sums.squares[0])
+        found = self.measure(rows, rows.astype(np.float64), self.prob.cpu().numpy(), self.squares[0].cpu().numpy())
         return torch.tensor(float(found), dtype=torch.float64)
-
-
-class BrierReliability(CalibrationError):  # noqa: N818 - an error of calibration, and no exception
-    """The reliability of `scorecraft.metrics.brier_decomposition` over bins of equal width."""
-
-    def __init__(self, n_bins: int = 15, **options: Any) -> None:
-        super().__init__("expected", n_bins, **options)
-
-    def compute(self) -> Tensor:
-        """Return the reliability over all rows."""
-        return torch.tensor(decomposition_of_sums(self.sums(), 0.0).reliability, dtype=torch.float64)
 
 
 class ConfusionMetric(Metric):
