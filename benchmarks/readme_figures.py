@@ -100,10 +100,11 @@ def metrics() -> str:
     """Return what metrics of probabilities, detectors and trace scores cost."""
     errors, detectors, traces = result("calibration_metrics"), result("detector_scores"), result("rank_surprisal")
     eps, against = result("expected_perturbation_score"), traces["against"]["sorting"]
-    peers = span([found["ratio"] for found in errors["errors"]["peers"].values()], "{:.0f}")
+    whole, drawn = errors["errors"], errors["bootstrap"]["bootstrap_speedup"]
+    peers = span([found["ratio"] for found in whole["peers"].values()], "{:.0f}")
     return (
-        f"The calibration error of {errors['rows']:,} predictions takes {errors['errors']['seconds']:.2f} s, {peers} times less "
-        f"than other libraries take; its interval is resampled {errors['bootstrap']['bootstrap_speedup']:,.0f} times as fast as "
+        f"The calibration error of {errors['rows']:,} predictions takes {whole['seconds']:.2f} s, {peers} times less "
+        f"than other libraries take; its interval is resampled {drawn:,.0f} times as fast as "
         f"in a loop. A detector takes {detectors['ours_of_pytorch_ood']:.0%} of pytorch-ood's time. Traces are scored "
         f"{against['times_as_fast']:.1f} times as fast as in a loop that sorts the vocabulary, in "
         f"{against['memory']:.0%} of its memory; perturbed samples {eps['convolutions']['times_as_fast']:.1f} to "
