@@ -8,6 +8,7 @@ import pytest
 from scorecraft.metrics.balance_score import balance_score, true_ece
 from scorecraft.metrics.calibration import brier, ece
 from scorecraft.studies import balance_score as study
+from scorecraft.studies import real_forecasts
 from scorecraft.studies.check import check_study
 from scorecraft.studies.study import Trial
 
@@ -123,7 +124,7 @@ def test_bins_and_blind_spots(tmp_path):
 
 def test_real_data_are_held_out(tmp_path):
     pytest.importorskip("sklearn")
-    found = study.real(trial(tmp_path, model="bayes"))
+    found = real_forecasts.real(trial(tmp_path, model="bayes"))
     # Right on the training rows in 94 %; held out it cannot be perfect, nor near to guessing.
     assert 0.9 < found["accuracy"] < 0.97
     assert found["balance"] < 0

@@ -3,7 +3,8 @@
 Simulations with a known truth: true probabilities q of many rows, labels drawn from them, and forecasts that are the
 truth, or too extreme by a tendency d (``p = q + d (1 - q)`` for ``q >= 0.5``, ``p = q - d q`` below), whose true
 calibration error is d/4 for uniform q. All measures see the same draws. Then shapes of miscalibration that a signed
-mean cannot see, and three classifiers on a medical data set that comes with scikit-learn. Nothing is tuned.
+mean cannot see; and three classifiers on a medical data set that comes with scikit-learn, on football matches and on
+loans. Nothing is tuned.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorecraft.catalog.papers import find
-from scorecraft.errors import require
 from scorecraft.metrics.balance_score import balance_terms, true_ece
 from scorecraft.metrics.calibration_panel import calibration_panel
+from scorecraft.studies.real_forecasts import FOOTBALL, LOANS, REAL
 from scorecraft.studies.study import Arm, Check, Curve, Experiment, Metric, Results, Scale, Study, Trial
 
 Table = NDArray[np.float64]
@@ -214,29 +215,6 @@ def blind_spots(trial: Trial) -> Results:
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def real(trial: Trial) -> Results:
-    """Return the panel of one classifier on held-out halves of one split of the breast cancer data."""
-    require("sklearn", "detect", "The experiment with real data")
-    from sklearn.datasets import load_breast_cancer
-    from sklearn.ensemble import GradientBoostingClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from sklearn.naive_bayes import GaussianNB
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    models = {
-        "logistic": make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
-        "boosting": GradientBoostingClassifier(random_state=trial.seed),
-        "bayes": GaussianNB(),
-    }
-    x, y = map(np.asarray, load_breast_cancer(return_X_y=True))
-    halves = StratifiedKFold(2, shuffle=True, random_state=trial.seed)
-    p = np.asarray(cross_val_predict(models[trial.settings["model"]], x, y, cv=halves, method="predict_proba"))
-    panel = calibration_panel(y, p[:, 1])
-    return {name: float(panel[name]) for name in ("balance", "standard_error", "ece_10", "brier", "accuracy")}
-
-
 SEEDS: dict[Scale, tuple[int, ...]] = {"smoke": (0,), "full": tuple(range(8))}
 NAMES = {
     "accuracy": "accuracy",
@@ -390,34 +368,10 @@ BLIND = Experiment(
     seeds=SEEDS,
     decides=False,
 )  # fmt: skip
-REAL = Experiment(
-    name="real",
-    title="Breast cancer data, held-out halves",
-    question="Is naive Bayes, which counts dependent features as independent evidence, found overconfident?",
-    run=real,
-    arms=(
-        Arm("logistic", "logistic regression", {"model": "logistic"}),
-        Arm("boosting", "gradient boosting", {"model": "boosting"}),
-        Arm("bayes", "naive Bayes", {"model": "bayes"}),
-    ),
-    metrics=(
-        Metric("balance", "Balance"),
-        Metric("standard_error", "its standard error"),
-        Metric("ece_10", "ECE, 10 bins", higher_is_better=False),
-        Metric("brier", "Brier score", higher_is_better=False),
-        Metric("accuracy", "accuracy", higher_is_better=True, percent=True),
-    ),
-    checks=(
-        Check("naive Bayes is overconfident", "balance", "bayes", "below"),
-        Check("and more so than logistic regression", "balance", "bayes", "below", "logistic"),
-    ),
-    seeds={"smoke": (0,), "full": tuple(range(5))},
-    limits="569 rows, the same in all five splits: the interval is over splits, not over patients.",
-)
 STUDY = Study(
     "balance-score",
     find("balance-score").claim,
-    (PROPERTIES, TABLE, SAMPLES, BINS, BLIND, REAL),
+    (PROPERTIES, TABLE, SAMPLES, BINS, BLIND, REAL, FOOTBALL, LOANS),
     limits="The paper's forecasts of who wins in League of Legends, whose data are not public: after 15, 10 and 5 "
     "minutes an accuracy of 79.84, 73.55 and 65.56 % with a Balance of -.0039, -.0016 and .0043. Its mapping from a "
     "tendency to forecasts is inferred from its true error. Smooth calibration error, also without bins, is left out.",
