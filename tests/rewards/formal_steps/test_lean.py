@@ -85,19 +85,70 @@ def test_time_out_and_break_down(lean):
 
 def test_a_prover_without_lean_is_disabled_with_a_reason(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    missing = LeanReplProver()
-    assert "'lean' is not on the path" in missing.disabled
-    assert missing.check(SUM).reason == missing.disabled
-    assert (missing.check(SUM).status, missing.prove(SUM).status) == ("unsupported", "unsupported")
+    for missing in (LeanReplProver(), LeanReplProver(folder=str(tmp_path))):
+        assert "'lean' is not on the path" in missing.disabled
+        assert missing.check(SUM).reason == missing.disabled
+        assert (missing.check(SUM).status, missing.prove(SUM).status) == ("unsupported", "unsupported")
     for program in ("lean", "lake"):
-        (tmp_path / program).write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / program).write_text("#!/bin/sh\nexit 4\n")
         (tmp_path / program).chmod(0o755)
-    assert "no folder" in LeanReplProver().disabled
-    # Lean is there, the REPL is not.
-    without = LeanReplProver(folder=str(tmp_path))
-    assert without.disabled == ""
-    assert without.check(SUM).status == "unsupported"
-    assert "breaks down" in without.disabled
+    assert "no folder" in LeanReplProver(repl=True).disabled
+    # Lean is there, and neither the REPL nor Lean itself works.
+    for without in (LeanReplProver(folder=str(tmp_path)), LeanReplProver()):
+        assert without.disabled == ""
+        assert without.check(SUM).status == "unsupported"
+        assert "breaks down" in without.disabled
+
+
+@pytest.fixture
+def recorded():
+    """Return Lean by itself, without Mathlib, as `lean_tape.py` has recorded what it answered.
+
+    Version 4.28.0-pre, commit 38f3c0c45b8d, in its build for WebAssembly; the folders of its search path are shortened.
+    """
+
+    def make(*proofs, **options):
+        return LeanReplProver(
+            [sys.executable, str(HERE / "lean_tape.py"), str(HERE / "lean_recorded.json")], repl=False,
+            proofs=(lambda theorem, attempts: proofs) if proofs else None, **options,
+        )  # fmt: skip
+
+    return make
+
+
+def test_lean_checks_statements(recorded):
+    assert recorded().check(SUM).status == "well-formed"
+    found = recorded().check(LeanStatement("theorem e : 1 := by sorry"))
+    assert found.status == "error"
+    assert "failed to synthesize" in found.reason
+
+
+def test_lean_proves_what_holds_and_nothing_else(recorded):
+    # That build takes every file for a module, in which Lean prints no axioms: without them nothing counts.
+    assert recorded("omega").prove(SUM).status == "unknown"
+    by_published_rule = recorded("omega", compat="safe").prove(SUM)
+    assert by_published_rule.status == "proved"
+    assert by_published_rule.evidence["proof"] == f"{OPENED}\n  omega"
+    wrong = parse_claim("show 2 + 2 = 5")
+    for tactic in ("omega", "decide", "norm_num", "exact (1", "exact nonsense"):
+        assert recorded(tactic, compat="safe").prove(wrong).status == "unknown"
+    # A proof that says sorry is no error to Lean, which the published check goes by.
+    assert recorded("sorry", compat="safe").prove(wrong).status == "proved"
+    assert recorded("sorry").prove(wrong).status == "unknown"
+
+
+def test_lean_says_that_mathlib_is_not_there(recorded):
+    prover = recorded("norm_num", header="import Mathlib")
+    assert prover.prove(SUM).status == "unsupported"
+    assert "'import Mathlib' fails: unknown module prefix 'Mathlib'" in prover.disabled
+
+
+def test_lean_that_hangs_or_ends_is_told(tmp_path):
+    for code, status in (("import time; time.sleep(60)", "error"), ("raise SystemExit(9)", "unsupported")):
+        program = tmp_path / "lean.py"
+        program.write_text(f"import sys\nif 'step' in sys.stdin.read():\n    {code}\n")
+        prover = LeanReplProver([sys.executable, str(program)], repl=False, default_timeout_s=0.5)
+        assert prover.check(SUM).status == status
 
 
 def test_a_header_that_fails_is_the_reason(lean):
