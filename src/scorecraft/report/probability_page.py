@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from html import escape
-from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scorecraft.errors import require
 from scorecraft.metrics.decision_curve import decision_curve_of_sums
 from scorecraft.metrics.file_metrics import FileMetrics, Group
 from scorecraft.metrics.paired_files import Difference, Paired
@@ -19,25 +15,13 @@ from scorecraft.metrics.reliability import curve_of_sums
 from scorecraft.metrics.slices import CalibrationSlice
 from scorecraft.metrics.streaming import coarser
 from scorecraft.metrics.summary import CALIBRATION_BINS, Measured
+from scorecraft.report.static_page import BLUE, GREEN, GREY, ORANGE, image, picture, static_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 SHOWN_SLICES, HISTOGRAM_BINS = 20, 50
-_STYLE = """
-:root { color-scheme: light dark; --edge: #8883; --dim: #5d6570; --bad: #b3261e; }
-@media (prefers-color-scheme: dark) { :root { --dim: #a3abb5; --bad: #ff8a80; } }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 0 auto; padding: 1.2rem; }
-h1 { font-size: 1.45rem; margin: 0 0 .2rem } h2 { font-size: 1.05rem; margin: 2rem 0 .4rem }
-p { max-width: 46rem } .dim { color: var(--dim) } .bad { color: var(--bad); font-weight: 600 }
-.wide { overflow-x: auto } table { border-collapse: collapse; min-width: 30rem }
-th { text-align: left; font-weight: 600; font-size: .85rem; color: var(--dim) }
-td, th { padding: .25rem 1.2rem .25rem 0; border-bottom: 1px solid var(--edge); vertical-align: top }
-td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
-td:first-child { white-space: pre }
-img { width: 100%; background: #fff; border-radius: 6px }
-"""
 
 
 def page(found: FileMetrics, paired: Paired | None = None) -> str:
@@ -49,26 +33,17 @@ def page(found: FileMetrics, paired: Paired | None = None) -> str:
 
     Raises `ScorecraftError` where matplotlib is absent.
     """
-    require("matplotlib", "metrics", "drawing the page")
-    style = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'"
-    title = f"{found.path.name}: are the probabilities right?"
-    picture = base64.b64encode(draw(found).encode()).decode()
-    text = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
+    body = (
         f'<p class="dim">{escape(about(found))}</p>'
-        f'<p><img alt="{escape(_said(found))}" src="data:image/svg+xml;base64,{picture}"></p>'
-        f'<p class="dim">{escape(_legend(found))}</p>'
+        + image(draw(found), _said(found))
+        + f'<p class="dim">{escape(_legend(found))}</p>'
         + (_differences(paired) if paired is not None else "")
         + _slices(found)
         + _metrics(found.metrics, found.confidence)
         + _groups(found.groups)
-        + f'<p class="dim">{escape(small_print(found))}</p></body></html>\n'
+        + f'<p class="dim">{escape(small_print(found))}</p>'
     )
-    return text.encode("utf-8", "replace").decode()
+    return static_page(f"{found.path.name}: are the probabilities right?", body)
 
 
 def about(found: FileMetrics) -> str:
@@ -114,19 +89,13 @@ def draw(found: FileMetrics) -> str:
     Args:
         found: what the file's probabilities are worth.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
 
-    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "scorecraft", "font.size": 8, "font.family": "sans-serif"}
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(10.4, 5.6), layout="constrained")
+    def panels(figure: Figure) -> None:
         axes = figure.subplots(2, 2)
         for draw_one, axis in zip((_reliability, _distributions, _decisions, _roc), axes.flat, strict=True):
             draw_one(axis, found)
-            axis.spines[["top", "right"]].set_visible(False)
-        text = StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+
+    return picture(panels, (10.4, 5.6))
 
 
 def _event(found: FileMetrics) -> str:
