@@ -22,6 +22,7 @@ from scorecraft.cli import (
     explaining,
     listing,
     measuring,
+    mechanism,
     metrics,
     plugins,
     probing,
@@ -90,6 +91,7 @@ for _name, _command, _short in (
 app.add_typer(studying.app, name="study")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(detecting.app, name="detect")
+app.add_typer(mechanism.app, name="mechanism")
 
 
 def _version(wanted: bool) -> None:
