@@ -20,6 +20,7 @@ from scorecraft.cli import (
     compare,
     detecting,
     explaining,
+    gossip,
     listing,
     measuring,
     mechanism,
@@ -92,6 +93,7 @@ app.add_typer(studying.app, name="study")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(detecting.app, name="detect")
 app.add_typer(mechanism.app, name="mechanism")
+app.add_typer(gossip.app, name="gossip")
 
 
 def _version(wanted: bool) -> None:

@@ -18,7 +18,8 @@ class Payload(NamedTuple):
     valid: bool = True
 
 
-# (peer, "SND" | "RCV", other, message), (peer, "JOIN" | "LEAVE", topic), (peer, "HBM", seconds), (peer, "APP", payload).
+# (peer, "SND" | "RCV", other, message), (peer, "JOIN" | "LEAVE", topic), (peer, "HBM", seconds),
+# (peer, "APP", payload).
 # A message is (kind, content): CONNECT1 and CONNECT2 with topics; SUB, UNSUB, GRAFT and PRUNE with a topic; IHAVE and
 # IWANT with identifiers; PAYLOAD with a payload.
 Event: TypeAlias = tuple[Any, ...]
