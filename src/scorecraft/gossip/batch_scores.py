@@ -81,42 +81,41 @@ def peer_scores(
     return _scores(cfg_arrays.topics, cfg_arrays.whole, cfg_arrays.acl2s, cfg_arrays.floor, C, G)
 
 
-@njit(cache=True)
-def topic_score_of(row: Any, acl2s: bool, floor: bool, counters: Any) -> Any:
-    """Return what the counters of one topic add, in compiled code; see `scorecraft.gossip.peer_score.topic_score`."""
-    mesh = counters[0]
+@njit(cache=True, inline="always")
+def topic_points(
+    topics: Any, t: Any, acl2s: Any, floor: Any, mesh: Any, first: Any, delivered: Any, invalid: Any, failures: Any
+) -> Any:
+    """Return what counters in topic t add, in compiled code; see `scorecraft.gossip.peer_score.topic_score`."""
     quanta = 0.0
-    if row[_W1] != 0:
-        quanta = mesh / row[_QUANTUM]
+    if topics[t, _W1] != 0:
+        quanta = mesh / topics[t, _QUANTUM]
         if floor:
             quanta = np.floor(quanta)
-        quanta = min(quanta, row[_TCAP])
+        quanta = min(quanta, topics[t, _TCAP])
     missing = 0.0
-    if mesh > row[_ACTIVATION] and counters[2] < row[_THR]:
-        missing = (row[_THR] - counters[2]) ** 2
-    sticky = counters[4] + (missing if acl2s else 0.0)
-    good = row[_W1] * quanta + row[_W2] * min(counters[1], row[_FCAP])
-    return row[_TW] * (good + row[_W3] * missing + row[_W3B] * sticky + row[_W4] * counters[3] ** 2)
-
-
-@njit(cache=True)
-def score_of(topics: Any, whole: Any, acl2s: bool, floor: bool, counters: Any, over_all: Any) -> Any:
-    """Return one neighbour's score, in compiled code; see `scorecraft.gossip.peer_score.peer_score`."""
-    total = 0.0
-    for t in range(len(topics)):
-        total += topic_score_of(topics[t], acl2s, floor, counters[t])
-    if whole[0] > 0:
-        total = min(total, whole[0])
-    address, behaviour = over_all[1], over_all[2]
-    if not acl2s:
-        address = max(0.0, address) ** 2
-        behaviour = max(0.0, behaviour - whole[4])
-    return total + whole[1] * over_all[0] + whole[2] * address + whole[3] * behaviour**2
+    if mesh > topics[t, _ACTIVATION] and delivered < topics[t, _THR]:
+        missing = (topics[t, _THR] - delivered) * (topics[t, _THR] - delivered)
+    sticky = failures + (missing if acl2s else 0.0)
+    good = topics[t, _W1] * quanta + topics[t, _W2] * min(first, topics[t, _FCAP])
+    bad = topics[t, _W3] * missing + topics[t, _W3B] * sticky + topics[t, _W4] * invalid * invalid
+    return topics[t, _TW] * (good + bad)
 
 
 @njit(cache=True)
 def _scores(topics: Any, whole: Any, acl2s: bool, floor: bool, counters: Any, over_all: Any) -> NDArray[np.float64]:
     found = np.empty(len(counters))
     for n in range(len(counters)):
-        found[n] = score_of(topics, whole, acl2s, floor, counters[n], over_all[n])
+        total = 0.0
+        for t in range(len(topics)):
+            total += topic_points(
+                topics, t, acl2s, floor, counters[n, t, 0], counters[n, t, 1], counters[n, t, 2], counters[n, t, 3],
+                counters[n, t, 4],
+            )  # fmt: skip
+        if whole[0] > 0:
+            total = min(total, whole[0])
+        address, behaviour = over_all[n, 1], over_all[n, 2]
+        if not acl2s:
+            address = max(0.0, address) * max(0.0, address)
+            behaviour = max(0.0, behaviour - whole[4])
+        found[n] = total + whole[1] * over_all[n, 0] + whole[2] * address + whole[3] * behaviour * behaviour
     return found
