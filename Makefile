@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 THREADS := $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)))" 2>/dev/null || echo 2)
 
-.PHONY: demo test docs datasets studies kills bench clean help
+.PHONY: demo test docs datasets acl2 studies kills bench clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,11 @@ datasets:  ## fetch Fashion-MNIST for the studies, from Debian's archive; withou
 	elif [ "$$(id -u)" = 0 ]; then apt-get install -y -qq dataset-fashion-mnist >/dev/null; \
 	else mkdir -p data && cd data && apt-get download -qq dataset-fashion-mnist && dpkg -x dataset-fashion-mnist_*.deb unpacked \
 		&& mv unpacked/usr/share/datasets/fashion-mnist . && rm -rf unpacked dataset-fashion-mnist_*.deb; fi
+
+acl2:  ## fetch ACL2 from Debian's archive, for a second opinion on peer scores; without it those tests are skipped
+	@if [ -e /usr/lib/acl2-8.5dfsg/saved_acl2 ] || [ -e build/acl2/unpacked/usr/lib/acl2-8.5dfsg/saved_acl2 ]; then echo "ACL2 is here"; \
+	elif ! command -v apt-get >/dev/null; then echo "no apt-get here: the tests with ACL2 are skipped"; \
+	else mkdir -p build/acl2 && cd build/acl2 && apt-get download -qq acl2 && dpkg -x acl2_*.deb unpacked && rm -f acl2_*.deb; fi
 
 studies: $(DEV_READY) datasets  ## run every study in full; one that was stopped goes on, results go to studies/
 	@for slug in $$($(BIN)/python -c "from scorecraft.studies.find import study_slugs; print(*study_slugs())"); do echo "== $$slug"; $(BIN)/scorecraft study run $$slug --scale full || exit 1; done

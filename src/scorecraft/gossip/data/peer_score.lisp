@@ -1,58 +1,41 @@
-; The peer score of GossipSub in plain ACL2: what is counted of a neighbour, and what it is worth.
-; Exact on rationals. SPEC is T for the specification, NIL for the published model: there the time in the mesh is not
-; rounded down, a live deficit counts in P3b too, P6 is given as it is, and P7 has no threshold.
+; The peer score of GossipSub v1.1 in plain ACL2, as src/scorecraft/gossip/peer_score.py has it.
+; Parameters of a topic are a list in the order of TopicParameters; counters are (mt F D I B).
+; The flag model is t for the semantics of the published ACL2s model, nil for the specification's.
 
-(defun p1 (spec mesh quantum cap)
-  (min (if spec (floor mesh quantum) (/ mesh quantum)) cap))
+(defun at (n l) (declare (xargs :guard (and (natp n) (true-listp l)))) (rfix (nth n l)))
+(defun low (x y) (if (< x y) x y))
 
-(defun p2 (first cap)
-  (min first cap))
+(defun deficit (p c)
+  (let ((missing (- (at 10 p) (at 2 c))))
+    (if (and (< (at 12 p) (at 0 c)) (< 0 missing)) missing 0)))
 
-(defun deficit (mesh activation delivered threshold)
-  (if (and (< activation mesh) (< delivered threshold))
-      (- threshold delivered)
-    0))
-
-(defun p3 (missing)
-  (* missing missing))
-
-(defun p3b (spec failures missing)
-  (if spec failures (+ failures (p3 missing))))
-
-(defun p4 (invalid)
-  (* invalid invalid))
-
-(defun p5 (app)
-  app)
-
-(defun p6 (spec surplus)
-  (if spec (* (max 0 surplus) (max 0 surplus)) surplus))
-
-(defun p7 (spec behaviour threshold)
-  (let ((excess (if spec (max 0 (- behaviour threshold)) behaviour)))
-    (* excess excess)))
-
-; Parameters of a topic in a list: tw, w1, quantum, cap of P1, w2, cap of P2, w3, threshold, activation, w3b, w4.
-; Counters in a list: time in the mesh, first deliveries, mesh deliveries, invalid messages, failures.
-(defun topic-score (spec parameters counters)
-  (let* ((missing (deficit (nth 0 counters) (nth 8 parameters) (nth 2 counters) (nth 7 parameters))))
-    (* (nth 0 parameters)
-       (+ (* (nth 1 parameters) (p1 spec (nth 0 counters) (nth 2 parameters) (nth 3 parameters)))
-          (* (nth 4 parameters) (p2 (nth 1 counters) (nth 5 parameters)))
-          (* (nth 6 parameters) (p3 missing))
-          (* (nth 9 parameters) (p3b spec (nth 4 counters) missing))
-          (* (nth 10 parameters) (p4 (nth 3 counters)))))))
-
-(defun topic-scores (spec topics)
-  (if (endp topics)
+(defun quanta (p c model)
+  (if (equal (at 1 p) 0)
       0
-    (+ (topic-score spec (nth 0 (car topics)) (nth 1 (car topics)))
-       (topic-scores spec (cdr topics)))))
+    (low (if model (/ (at 0 c) (at 2 p)) (floor (at 0 c) (at 2 p))) (at 3 p))))
 
-; A cap of 0 is none. Weights and counters over all topics: w5, w6, w7, threshold of P7; A, surplus, H.
-(defun peer-score (spec cap weights topics counters)
-  (let ((total (topic-scores spec topics)))
-    (+ (if (equal cap 0) total (min total cap))
-       (* (nth 0 weights) (p5 (nth 0 counters)))
-       (* (nth 1 weights) (p6 spec (nth 1 counters)))
-       (* (nth 2 weights) (p7 spec (nth 2 counters) (nth 3 weights))))))
+(defun p1 (p c model) (* (at 1 p) (quanta p c model)))
+(defun p2 (p c) (* (at 4 p) (low (at 1 c) (at 6 p))))
+(defun p3 (p c) (* (at 7 p) (deficit p c) (deficit p c)))
+(defun p3b (p c model)
+  (* (at 13 p) (+ (at 4 c) (if model (* (deficit p c) (deficit p c)) 0))))
+(defun p4 (p c) (* (at 15 p) (at 3 c) (at 3 c)))
+
+(defun topic-score (p c model)
+  (* (at 0 p) (+ (p1 p c model) (p2 p c) (p3 p c) (p3b p c model) (p4 p c))))
+
+(defun sum-topics (ps cs model)
+  (if (or (endp ps) (endp cs))
+      0
+    (+ (topic-score (car ps) (car cs) model) (sum-topics (cdr ps) (cdr cs) model))))
+
+; g is (A surplus H), w is (cap w5 w6 w7 threshold-of-H).
+(defun over-all (g w model)
+  (+ (* (at 1 w) (at 0 g))
+     (* (at 2 w) (if model (at 1 g) (let ((s (if (< 0 (at 1 g)) (at 1 g) 0))) (* s s))))
+     (* (at 3 w)
+        (let ((h (if model (at 2 g) (let ((b (- (at 2 g) (at 4 w)))) (if (< 0 b) b 0))))) (* h h)))))
+
+(defun peer-score (ps cs g w model)
+  (let ((sum (sum-topics ps cs model)))
+    (+ (if (equal (at 0 w) 0) sum (low sum (at 0 w))) (over-all g w model))))
