@@ -6,6 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from scorecraft.catalog.implements import implements
 from scorecraft.errors import ScorecraftError, ScorecraftWarning
@@ -34,7 +35,7 @@ class Trace:
 
 @implements("gossipsub-verification")
 def run_network(
-    group: Mapping[Peer, PeerState],
+    group: Mapping[Any, PeerState],
     events: Iterable[Event],
     max_steps: int,
     cfg: PeerScoreConfig,
