@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,7 +35,7 @@ RULES = {"stochastic-balance": StochasticBalance, "ranking": Ranking, "greedy": 
 def test_tabled_values(P, matching, configuration, stochastic, best, balance):
     assert matching_lp(P).value == pytest.approx(matching)
     assert config_lp(P).value == pytest.approx(configuration)
-    for method in ("enumerate", "column_generation"):
+    for method in ("compact", "enumerate", "column_generation"):
         assert stoch_config_lp(P, method=method).value == pytest.approx(stochastic)
     assert opt_adaptive_dp(P) == pytest.approx(best)
     assert exact_value(P, StochasticBalance(tie="first")) == pytest.approx(balance)
@@ -143,7 +145,7 @@ def test_coins_come_out_as_the_exact_value():
         (lambda: matching_lp([[0.5]], [-1]), ScorecraftError, "weights"),
         (lambda: config_lp(np.full((1, 17), 0.1)), ScorecraftError, "17 neighbours"),
         (lambda: opt_adaptive_dp(np.full((15, 1), 0.1)), ScorecraftError, "at most 14"),
-        (lambda: stoch_config_lp(ONE, method="guess"), ScorecraftError, "expected 'enumerate'"),
+        (lambda: stoch_config_lp(ONE, method="guess"), ScorecraftError, "expected 'compact', 'enumerate'"),
         (lambda: exact_value(ONE, Ranking()), ScorecraftError, "must not choose at random"),
         (lambda: exact_value(np.full((1, 17), 0.1), Greedy(tie="first")), ScorecraftError, "16 arrivals"),
         (lambda: simulate(ONE, Greedy(), 0), ScorecraftError, "at least 1"),
@@ -169,3 +171,54 @@ def test_outcomes_are_reported_once_and_of_what_was_assigned():
         matcher.report(chosen, success=False)
     with pytest.warns(ScorecraftWarning, match="chances reach 0.5"):
         simulate(ONE, Greedy(), 2, vanishing=True)
+
+
+@given(INSTANCES)
+@settings(max_examples=40, deadline=None)
+def test_the_compact_programme_is_parted_into_lists_that_reach_its_value(P):
+    P = np.where(P > 0.9, 1.0, P)
+    found = stoch_config_lp(P)
+    value, taken, used = 0.0, np.zeros(P.shape[0]), np.zeros(P.shape[1])
+    for u, chosen, share in found.used:
+        reach = share
+        taken[u] += share
+        for v in chosen:
+            used[v] += reach
+            value += reach * P[u, v]
+            reach *= 1 - P[u, v]
+    assert value == pytest.approx(found.value, abs=1e-6)
+    assert (taken <= 1 + 1e-6).all()
+    assert (used <= 1 + 1e-6).all()
+    assert found.gap <= 1e-6
+
+
+def test_the_last_rule_takes_the_largest_index():
+    # Two offline vertices, two sure arrivals, the second of which only the last can serve: it is gone.
+    P = np.array([[1.0, 0.0], [1.0, 1.0]])
+    assert simulate_many(P, "last", 10).mean == 1
+    assert simulate_many(P[::-1], "last", 10).mean == 2
+
+
+def test_what_runs_certify():
+    from scorecraft.decisions.matching_certificate import dual_certificate
+    from scorecraft.studies.online_matching import triangle
+
+    # One offline vertex, ten arrivals of .1: alpha + sum of beta is what is earned, 1 - 1/e but for the steps.
+    one = dual_certificate(np.full((1, 10), 0.1), 4000)
+    assert one.alpha.sum() + one.beta.sum() == pytest.approx(0.65, abs=0.04)
+    # The least over all sets, by trying them.
+    sets = [s for s in product((0, 1), repeat=10) if any(s)]
+    assert one.least == pytest.approx(
+        min((one.alpha[0] + one.beta @ np.array(s)) / min(1, 0.1 * sum(s)) for s in sets), rel=1e-3
+    )
+    found = dual_certificate(triangle(12, 20), 60)
+    earned = simulate_many(triangle(12, 20), "stochastic-balance", 400, vanishing=True).mean
+    assert found.alpha.sum() + found.beta.sum() == pytest.approx(earned, rel=0.06)
+    # What is certified is less than what is earned of the bound, 12, and not much less than one half.
+    assert 0.4 < found.least <= earned / 12 + 0.05
+    single = dual_certificate(triangle(12, 20), 60, family=[(0, (0,))])
+    assert single.least >= found.least
+    with pytest.raises(ScorecraftError, match="n_runs"):
+        dual_certificate(ONE / 10, 0)
+    with pytest.raises(ScorecraftError, match="nothing to certify"):
+        dual_certificate(np.zeros((1, 2)))

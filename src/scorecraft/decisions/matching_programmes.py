@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from scorecraft.catalog.implements import implements
 from scorecraft.decisions.online_matching import check_chances, check_weights
@@ -92,19 +92,24 @@ def config_lp(P: Any, w: Any = None) -> Configurations:  # noqa: N803 - the matr
 def stoch_config_lp(
     P: Any,  # noqa: N803 - the matrix of the paper
     w: Any = None,
-    method: Literal["enumerate", "column_generation"] = "column_generation",
+    method: Literal["compact", "enumerate", "column_generation"] = "compact",
 ) -> Configurations:
     """Return the stochastic configuration programme, an upper bound of every policy that does not know the coins.
 
     ``max sum_u w_u sum_S x_uS (1 - prod_{v in S} (1 - p_uv))``, with ``sum_S x_uS <= 1`` and, for each arrival, ``sum_u
-    sum_{S with v} x_uS prod_{v' in S, v' < v} (1 - p_uv') <= 1``: it is used up only if what came before failed. Column
-    generation prices ``max_S sum_{v in S} q_S(v) (w_u p_uv - b_v) - a_u`` backwards over the neighbours, ``R_t =
-    max(R_{t+1}, w_u p - b + (1 - p) R_{t+1})``, exactly and in linear time.
+    sum_{S with v} x_uS prod_{v' in S, v' < v} (1 - p_uv') <= 1``: it is used up only if what came before failed.
+
+    The lists S of one u are the policies of a chain that goes on while attempts fail, so in how likely it attempts v,
+    ``y_uv``, the programme is small: ``max sum w_u p_uv y_uv`` with ``y_uv <= 1 - sum_{v' < v} p_uv' y_uv'`` and
+    ``sum_u y_uv <= 1``. Its solution is parted into lists again, at most one a neighbour. The gap is that of the dual
+    bound from pricing all lists, ``max_S sum_{v in S} q_S(v) (w_u p_uv - b_v)``, backwards over the neighbours: ``R_t =
+    max(R_{t+1}, w_u p - b + (1 - p) R_{t+1})``, exactly and in linear time. Column generation adds lists by these
+    prices.
 
     Args:
         P: as of `matching_lp`.
         w: as of `matching_lp`.
-        method: "enumerate", for at most 16 neighbours of each offline vertex, or "column_generation".
+        method: "compact"; "enumerate", for at most 16 neighbours of each offline vertex; or "column_generation".
 
     Raises `ScorecraftError` as `matching_lp` does, for another method, and for too many neighbours to enumerate.
 
@@ -116,8 +121,10 @@ def stoch_config_lp(
         columns = [_column(u, chosen, p, worth[u]) for u, p in enumerate(chances) for chosen in _subsets(p)]
         value, used, _ = _master(columns, chances.shape)
         return Configurations(value, used, 0.0)
+    if method == "compact":
+        return _compact(chances, worth)
     if method != "column_generation":
-        raise ScorecraftError(f"method: expected 'enumerate' or 'column_generation', got '{method}'")
+        raise ScorecraftError(f"method: expected 'compact', 'enumerate' or 'column_generation', got '{method}'")
     columns = [_column(u, (int(v),), p, worth[u]) for u, p in enumerate(chances) for v in np.flatnonzero(p)]
     known = {(u, chosen) for u, chosen, *_ in columns}
     while True:
@@ -170,6 +177,70 @@ def opt_adaptive_dp(P: Any, w: Any = None) -> float:  # noqa: N803 - the matrix 
 
 
 _Column = tuple[int, tuple[int, ...], float, dict[int, float]]
+
+
+def _compact(chances: Float64[np.ndarray, "u v"], worth: Float64[np.ndarray, " u"]) -> Configurations:
+    """Solve the programme in attempts ``y_uv`` and in ``m_uv``, how likely u is still there when v comes."""
+    from scipy.optimize import linprog
+    from scipy.sparse import coo_array
+
+    u_of, v_of = np.nonzero(chances)
+    if not len(u_of):
+        return Configurations(0.0, [], 0.0)
+    count, p = len(u_of), chances[u_of, v_of]
+    edge = np.arange(count)
+    later = np.flatnonzero(u_of[1:] == u_of[:-1]) + 1
+    first = np.setdiff1d(edge, later)
+    # Columns: y, then m. Rows of equations: m is 1 at first, and then what was there before less what succeeded.
+    rows = np.concatenate([edge, later, later])
+    places = np.concatenate([count + edge, count + later - 1, later - 1])
+    values = np.concatenate([np.ones(count), -np.ones(len(later)), p[later - 1]])
+    chain = coo_array((values, (rows, places)), shape=(count, 2 * count)).tocsr()
+    start = np.zeros(count)
+    start[first] = 1
+    # Rows of limits: y <= m, and each arrival is used at most once.
+    rows = np.concatenate([edge, edge, count + v_of])
+    places = np.concatenate([edge, count + edge, edge])
+    values = np.concatenate([np.ones(count), -np.ones(count), np.ones(count)])
+    limits = coo_array((values, (rows, places)), shape=(count + chances.shape[1], 2 * count)).tocsr()
+    most = np.concatenate([np.zeros(count), np.ones(chances.shape[1])])
+    gain = np.concatenate([-worth[u_of] * p, np.zeros(count)])
+    found = linprog(gain, A_ub=limits, b_ub=most, A_eq=chain, b_eq=start, bounds=(0, None), method="highs-ipm")
+    if found.status != 0:
+        raise ScorecraftError(f"the linear programme was not solved: {found.message}")
+    b = np.maximum(-np.asarray(found.ineqlin.marginals)[count:], 0)
+    bound = float(b.sum()) + sum(_priced(row, w, b)[0] for row, w in zip(chances, worth, strict=True))
+    value = -float(found.fun)
+    used = [
+        (int(u), chosen, share)
+        for u in np.unique(u_of)
+        for chosen, share in _lists(v_of[u_of == u], p[u_of == u], found.x[:count][u_of == u])
+    ]
+    return Configurations(value, used, max(0.0, bound - value))
+
+
+def _lists(
+    v: Int64[np.ndarray, " k"], p: Float64[np.ndarray, " k"], y: Float64[np.ndarray, " k"]
+) -> list[tuple[tuple[int, ...], float]]:
+    """Part attempts of one offline vertex into lists with their probabilities.
+
+    The list of all that are still attempted is taken as often as the scarcest of them allows; then that one is done.
+    """
+    left, found, rest = y.copy(), [], 1.0
+    while rest > IMPROVES:
+        there = np.flatnonzero(left > IMPROVES)
+        if not len(there):
+            break
+        reach = np.concatenate(([1.0], np.cumprod(1 - p[there])[:-1]))
+        # Where success is certain, nothing after it is reached.
+        reached = reach > IMPROVES
+        there, reach = there[reached], reach[reached]
+        share = min(rest, float((left[there] / reach).min()))
+        found.append((tuple(int(one) for one in v[there]), share))
+        left[there] -= share * reach
+        left[np.abs(left) <= IMPROVES] = 0
+        rest -= share
+    return found
 
 
 def _subsets(p: Float64[np.ndarray, " v"]) -> list[tuple[int, ...]]:

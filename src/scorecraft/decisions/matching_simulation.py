@@ -13,8 +13,8 @@ from scorecraft.catalog.implements import implements
 from scorecraft.decisions.online_matching import RunStats, check_chances, check_weights
 from scorecraft.errors import ScorecraftError, nearest
 
-Rule = Literal["stochastic-balance", "ranking", "greedy", "random"]
-_BALANCE, _RANKING, _GREEDY = 0, 1, 2
+Rule = Literal["stochastic-balance", "ranking", "greedy", "random", "last"]
+_BALANCE, _RANKING, _GREEDY, _LAST = 0, 1, 2, 4
 
 
 @implements("online-matching")
@@ -33,7 +33,8 @@ def simulate_many(
 
     Args:
         P: chance of each offline vertex with each arrival.
-        rule: "stochastic-balance" with ``g = 1 - e^-l``, "ranking", "greedy" or "random"; ties are broken at random.
+        rule: "stochastic-balance" with ``g = 1 - e^-l``, "ranking", "greedy", "random", or "last", which takes the
+            offline vertex with the largest index; ties are broken at random.
         n_runs: runs, at least 1.
         seed: of the outcomes, ranks and ties.
         weights: worth of each offline vertex's success.
@@ -60,11 +61,13 @@ def simulate_many(
 
 
 @njit(cache=True)
-def _priority(rule: int, gain: Any, load: Any, rank: Any) -> Any:
+def _priority(rule: int, gain: Any, load: Any, rank: Any, u: Any) -> Any:
     if rule == _BALANCE:
         return gain * math.exp(-load)
     if rule == _RANKING:
         return gain * (1 - rank)
+    if rule == _LAST:
+        return float(u)
     return gain if rule == _GREEDY else 0.0
 
 
@@ -88,7 +91,7 @@ def _runs(
                 u = neighbours[at]
                 if not free[u]:
                     continue
-                value = _priority(rule, worth[u] * chance[at], load[u], rank[u])
+                value = _priority(rule, worth[u] * chance[at], load[u], rank[u], u)
                 if value > best + 1e-12:
                     best, chosen, place, equals = value, u, at, 1
                 elif value >= best - 1e-12:

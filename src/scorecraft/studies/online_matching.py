@@ -26,6 +26,7 @@ RATIO = 0.611
 SEEDS: dict[Scale, tuple[int, ...]] = {"smoke": (0,), "full": tuple(range(8))}
 RULES = {
     "stochastic-balance": "Stochastic Balance", "ranking": "Ranking", "greedy": "greedy", "random": "any",
+    "last": "the last",
 }  # fmt: skip
 
 
