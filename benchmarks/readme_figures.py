@@ -44,6 +44,7 @@ def figures() -> str:
         f"- {rewards()}",
         f"- {credit()}",
         f"- {metrics()}",
+        f"- {decisions()}",
         "",
         f"| one GRPO step, against TRL {against['environment']['packages']['trl']} | times as fast | of its memory |",
         "|---|---|---|",
@@ -109,6 +110,20 @@ def metrics() -> str:
         f"{against['times_as_fast']:.1f} times as fast as in a loop that sorts the vocabulary, in "
         f"{against['memory']:.0%} of its memory; perturbed samples {eps['convolutions']['times_as_fast']:.1f} to "
         f"{eps['perceptron']['times_as_fast']:.0f} times as fast as one by one."
+    )
+
+
+def decisions() -> str:
+    """Return what rankings, peer scores, allocations and exact games cost."""
+    swiss, gossip, matching = result("swiss_tournaments"), result("gossip_simulation"), result("online_matching")
+    hats = result("levine_hats")
+    return (
+        f"100,000 Swiss tournaments of 24 models take {swiss['seconds_T0']:.2f} s, {swiss['ratio_T0']:.0f} times less "
+        f"than a loop; {gossip['scores_per_second'] / 1e6:.0f} million peer scores a second; "
+        f"{gossip['goerli_events']:,.0f} events among 1,355 peers take {gossip['goerli_seconds']:.2f} s, the pure model "
+        f"{gossip['ratio_floats']:.0f} times as long, or {gossip['ratio_exact']:.0f} on exact numbers. Allocations are "
+        f"simulated {matching['ratio']:.0f} times as fast as in a loop. Searching for blocks of five hats takes "
+        f"{hats['block_5_seconds']:.2f} s."
     )
 
 

@@ -211,9 +211,10 @@ def test_what_runs_certify():
     assert one.least == pytest.approx(
         min((one.alpha[0] + one.beta @ np.array(s)) / min(1, 0.1 * sum(s)) for s in sets), rel=1e-3
     )
-    found = dual_certificate(triangle(12, 20), 60)
-    earned = simulate_many(triangle(12, 20), "stochastic-balance", 400, vanishing=True).mean
-    assert found.alpha.sum() + found.beta.sum() == pytest.approx(earned, rel=0.06)
+    found = dual_certificate(triangle(12, 20), 300)
+    earned = simulate_many(triangle(12, 20), "stochastic-balance", 4000, vanishing=True).mean
+    # Steps of 1/20 overshoot thresholds by half a step on average: 12 * .62 / 40 more.
+    assert found.alpha.sum() + found.beta.sum() == pytest.approx(earned + 0.19, rel=0.05)
     # What is certified is less than what is earned of the bound, 12, and not much less than one half.
     assert 0.4 < found.least <= earned / 12 + 0.05
     single = dual_certificate(triangle(12, 20), 60, family=[(0, (0,))])

@@ -96,6 +96,8 @@ def _columns(path: Path) -> dict[str, list[Any]]:
         rows = whole
         names = list(dict.fromkeys(name for row in rows for name in row))
         return {name: [row.get(name) for row in rows] for name in names}
+    if path.is_file() and path.stat().st_size == 0:
+        raise ScorecraftError(f"{path}: the file is empty; expected models and their scores")
     file = open_predictions(path)
     found: dict[str, list[Any]] = {name: [] for name in file.names}
     if len(found) != len(file.names):

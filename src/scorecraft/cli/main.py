@@ -92,8 +92,8 @@ for _name, _command, _short in (
 app.add_typer(studying.app, name="study")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(detecting.app, name="detect")
-app.add_typer(mechanism.app, name="mechanism")
-app.add_typer(gossip.app, name="gossip")
+app.add_typer(mechanism.app, name="mechanism", short_help="Find what to pay raters whose effort nobody sees.")
+app.add_typer(gossip.app, name="gossip", short_help="Audit the peer scores of a gossip network.")
 
 
 def _version(wanted: bool) -> None:
