@@ -122,8 +122,8 @@ def decisions() -> str:
         f"than a loop; {gossip['scores_per_second'] / 1e6:.0f} million peer scores a second; "
         f"{gossip['goerli_events']:,.0f} events among 1,355 peers take {gossip['goerli_seconds']:.2f} s, the pure "
         f"model {gossip['ratio_floats']:.0f} times as long, or {gossip['ratio_exact']:.0f} on exact numbers. "
-        f"Allocations are simulated {matching['ratio']:.0f} times as fast as in a loop. Searching for blocks of five hats "
-        f"takes {hats['block_5_seconds']:.2f} s."
+        f"Allocations are simulated {matching['ratio']:.0f} times as fast as in a loop. Searching for blocks of five "
+        f"hats takes {hats['block_5_seconds']:.2f} s."
     )
 
 
