@@ -35,7 +35,7 @@ func options(nn string) []pubsub.Option {
 				Topics: map[string]*pubsub.TopicScoreParams{
 					build.BlocksTopic(nn): {
 						TopicWeight: 0.1,
-						TimeInMeshWeight: 0.00027, // ~1/3600
+						TimeInMeshWeight: 0.00027, // of an hour
 						TimeInMeshQuantum: time.Second,
 						TimeInMeshCap: 1,
 						FirstMessageDeliveriesWeight: 5,
@@ -57,6 +57,39 @@ func options(nn string) []pubsub.Option {
 				AcceptPXThreshold: 1000, OpportunisticGraftThreshold: 3.5,
 			},
 		),
+	}
+}
+"""
+# Topics in variables, as Lotus has them, and a function with branches.
+VARIABLES = """
+func start(in Given) error {
+	drandTopicParams := &pubsub.TopicScoreParams{
+		// a comment with a brace {
+		TopicWeight: 0.5,
+		FirstMessageDeliveriesWeight: 5,
+		FirstMessageDeliveriesDecay: pubsub.ScoreParameterDecay(time.Hour),
+		FirstMessageDeliveriesCap: 25,
+		InvalidMessageDeliveriesWeight: -1000,
+		InvalidMessageDeliveriesDecay: pubsub.ScoreParameterDecay(time.Hour),
+	}
+	topicParams := map[string]*pubsub.TopicScoreParams{
+		build.BlocksTopic(in.Nn): {
+			TopicWeight: 0.1,
+			// MeshMessageDeliveriesWeight: -576,
+			InvalidMessageDeliveriesWeight: -1000,
+			InvalidMessageDeliveriesDecay: pubsub.ScoreParameterDecay(time.Hour),
+		},
+	}
+	topicParams[topic] = drandTopicParams
+	options := &pubsub.PeerScoreParams{
+		AppSpecificScore: func(p peer.ID) float64 {
+			if trusted[p] { return 7 }
+			return 0
+		},
+		AppSpecificWeight: 1,
+		DecayInterval: pubsub.DefaultDecayInterval,
+		DecayToZero: pubsub.DefaultDecayToZero,
+		Topics: topicParams,
 	}
 }
 """
@@ -107,6 +140,23 @@ def test_go_literals(tmp_path):
     assert found.ip_colocation_factor_weight == -100
     assert found.opportunistic_graft_threshold == Fraction(7, 2)
     assert found.accept_px_threshold == 1000
+
+
+def test_go_literals_in_variables(tmp_path):
+    found = load_params(write(tmp_path, VARIABLES, "pubsub.go"))
+    assert set(found.topics) == {"drandTopicParams", "BlocksTopic"}
+    assert found.topics["drandTopicParams"].first_message_deliveries_cap == 25
+    # What is left out, or commented out, is zero in Go.
+    assert found.topics["BlocksTopic"].mesh_message_deliveries_weight == 0
+    assert found.topics["BlocksTopic"].first_message_deliveries_weight == 0
+    assert (found.decay_interval, found.decay_to_zero) == (1, Fraction(1, 100))
+    assert found.app_specific_weight == 1
+
+
+def test_defaults_of_a_client_are_not_guessed(tmp_path):
+    text = RUST.replace("topic_weight: 0.5,", "topic_weight: 0.5, ..Default::default()")
+    with pytest.raises(ScorecraftError, match="leaves parameters to the client's defaults"):
+        load_params(write(tmp_path, text, "scores.rs"))
 
 
 def test_rust_literals(tmp_path):

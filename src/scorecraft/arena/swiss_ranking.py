@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scorecraft.arena.swiss_exact import eliminations, half_points_of_bye
 from scorecraft.arena.win_tensor import check_wins, sitting_out
 from scorecraft.catalog.implements import implements
+from scorecraft.compiling import compiling_told
 from scorecraft.errors import ScorecraftError, ScorecraftWarning, nearest
 
 Rematch: TypeAlias = Literal["allow", "avoid"]
@@ -128,7 +129,8 @@ def csd(
         raise ScorecraftError(f"N is {N}; expected at least 1 run")
     if N < FEW_RUNS:
         warnings.warn(f"ranks of {N} runs are noise; 1,000 and more say something", ScorecraftWarning, stacklevel=2)
-    ended, left = _tournaments(wins, leaving, N, seed, alone, rematch == "avoid", order == "random")
+    with compiling_told():
+        ended, left = _tournaments(wins, leaving, N, seed, alone, rematch == "avoid", order == "random")
     points = np.arange(ended.shape[1]) / 2
     mean = ended @ points / N
     variance = ended @ points**2 / N - mean**2

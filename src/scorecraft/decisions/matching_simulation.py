@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from numba import njit
 
 from scorecraft.catalog.implements import implements
+from scorecraft.compiling import compiling_told
 from scorecraft.decisions.online_matching import RunStats, check_chances, check_weights
 from scorecraft.errors import ScorecraftError, nearest
 
@@ -56,7 +57,8 @@ def simulate_many(
     starts = np.concatenate(([0], np.cumsum([len(one) for one in where])))
     neighbours = np.concatenate(where) if where else np.zeros(0, dtype=np.int64)
     chance = np.concatenate([p[one] for p, one in zip(chances.T, where, strict=True)])
-    earned = _runs(starts, neighbours, chance, worth, rules.index(rule), n_runs, seed, vanishing)
+    with compiling_told():
+        earned = _runs(starts, neighbours, chance, worth, rules.index(rule), n_runs, seed, vanishing)
     return RunStats(float(earned.mean()), float(earned.std(ddof=1) / math.sqrt(n_runs)) if n_runs > 1 else math.inf)
 
 

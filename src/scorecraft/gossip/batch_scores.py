@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from scorecraft.catalog.implements import implements
+from scorecraft.compiling import compiling_told
 from scorecraft.errors import ScorecraftError
 from scorecraft.gossip.parameters import PeerScoreConfig, TopicParameters
 from scorecraft.gossip.peer_score import MeshTime, Semantics
@@ -78,7 +79,8 @@ def peer_scores(
         )
     if not (np.isfinite(C).all() and np.isfinite(G).all()) or (C < 0).any():
         raise ScorecraftError("counters: expected finite numbers, none negative")
-    return _scores(cfg_arrays.topics, cfg_arrays.whole, cfg_arrays.acl2s, cfg_arrays.floor, C, G)
+    with compiling_told():
+        return _scores(cfg_arrays.topics, cfg_arrays.whole, cfg_arrays.acl2s, cfg_arrays.floor, C, G)
 
 
 @njit(cache=True, inline="always")

@@ -16,19 +16,23 @@ _UNITS = {
     "time.Millisecond": Fraction(1, 1000), "time.Second": Fraction(1), "time.Minute": Fraction(60),
     "time.Hour": Fraction(3600),
 }  # fmt: skip
+# Defaults of go-libp2p-pubsub, score_params.go.
+_DEFAULTS = {"pubsub.DefaultDecayInterval": Fraction(1), "pubsub.DefaultDecayToZero": Fraction(1, 100)}
 _RUST_UNITS = {"from_secs": Fraction(1), "from_millis": Fraction(1, 1000), "from_secs_f64": Fraction(1)}
 _NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)?(f32|f64|u32|u64|usize|i32|i64)?$")
 _DECAY = re.compile(r"(?:[\w:]+[.:])*(?:ScoreParameterDecay|score_parameter_decay)\((?P<of>.*)\)$")
 _RUST_DURATION = re.compile(r"(?:\w+::)*Duration::(?P<unit>\w+)\((?P<of>[^()]*)\)$")
 _CONSTANT = re.compile(
-    r"^\s*(?:pub\s+)?(?:const\s+)?(?P<name>[A-Za-z_]\w*)\s*(?::\s*\w+|\s+(?:float64|int|time\.Duration))?\s*=\s*(?P<value>[^=;{}]+?);?$"
+    r"^\s*(?:pub\s+)?(?:const\s+)?(?P<name>[A-Za-z_]\w*)"
+    r"\s*(?::\s*\w+|\s+(?:float64|int|time\.Duration))?\s*=\s*(?P<value>[^=;{}]+?);?$"
 )
 
 
 class Literal(NamedTuple):
-    """A struct: its type, its fields as text with their lines, and the structs within, by the key before them."""
+    """A struct: its type, the variable it is assigned to, its fields as text with their lines, and structs within."""
 
     kind: str
+    name: str
     line: int
     fields: Mapping[str, tuple[str, int]]
     inner: Mapping[str, Literal]
@@ -53,7 +57,10 @@ def struct_literals(text: str) -> list[Literal]:
         if re.search(r"(\bstruct|\bimpl|\btype|\bfor|\benum|->|\bfunc[^\n]*\)\s*\*?)$", before):
             continue
         end = _closing(bare, match.end() - 1)
-        found.append(_literal(match.group(1), bare, match.end(), end))
+        assigned = re.search(r"(\w+)\s*:?=\s*(?:&|map\[string\]\*?)*$", before)
+        found.append(
+            _literal(match.group(1), bare, match.end(), end)._replace(name=assigned.group(1) if assigned else "")
+        )
         at = end
     return found
 
@@ -99,8 +106,8 @@ def _value(text: str, named: Mapping[str, str], depth: int) -> Fraction | None:
     found: Fraction | None = None
     if _NUMBER.match(text):
         found = exact(re.sub(r"(f32|f64|u32|u64|usize|i32|i64)$", "", text).replace("_", ""))
-    elif text in _UNITS:
-        found = _UNITS[text]
+    elif text in _UNITS or text in _DEFAULTS:
+        found = (_UNITS | _DEFAULTS)[text]
     elif match := _DECAY.match(text):
         lifetime = _value(match.group("of").strip(), named, depth)
         found = exact(decay(float(lifetime), 1.0)) if lifetime is not None and lifetime > 0 else None
@@ -141,10 +148,15 @@ def _literal(kind: str, text: str, start: int, end: int) -> Literal:
     fields: dict[str, tuple[str, int]] = {}
     inner: dict[str, Literal] = {}
     for at, part in _parts(text, start, end):
+        line = _line(text, at + len(part) - len(part.lstrip()))
+        if part.strip().startswith(".."):
+            raise ScorecraftError(
+                f"line {line}: '{part.strip()}' leaves parameters to the client's defaults; write them out, so that "
+                "what is checked is what runs"
+            )
         key, colon, value = _split(part)
         if not colon:
             continue
-        line = _line(text, at + len(part) - len(part.lstrip()))
         name = key.strip().strip('"')
         opening = value.find("{")
         braces = opening >= 0 and not value.lstrip().startswith(("func", "|"))
@@ -153,7 +165,7 @@ def _literal(kind: str, text: str, start: int, end: int) -> Literal:
             inner[name] = _literal(value[:opening].strip().lstrip("&"), text, offset + 1, _closing(text, offset))
         else:
             fields[name] = (value.strip(), line)
-    return Literal(kind.lstrip("&"), _line(text, start), fields, inner)
+    return Literal(kind.lstrip("&"), "", _line(text, start), fields, inner)
 
 
 def _split(part: str) -> tuple[str, str, str]:

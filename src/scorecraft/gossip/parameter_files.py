@@ -163,9 +163,10 @@ def _of_source(text: str) -> PeerScoreConfig:
     if whole is not None:
         inner = whole.inner.get("Topics") or whole.inner.get("topics")
         topics = dict(inner.inner) if inner is not None else {}
-    if not topics:
-        alone = [one for one in structs if one.kind.endswith("TopicScoreParams")]
-        topics = {f"topic at line {one.line}": one for one in alone}
+    for one in () if topics else structs:
+        if one.kind.endswith("TopicScoreParams"):
+            # A map of topics holds them, and no fields of its own.
+            topics |= one.inner if one.inner and not one.fields else {one.name or f"topic at line {one.line}": one}
     if not topics:
         raise ScorecraftError(
             "no literal of TopicScoreParams was found; expected Go or Rust source that sets the parameters, or JSON. "
@@ -175,7 +176,9 @@ def _of_source(text: str) -> PeerScoreConfig:
     for struct in (whole, limits):
         if struct is not None:
             values |= _fields(struct, _WHOLE, named)
-    read = {_topic_name(name): TopicParameters(**_fields(own, _TOPIC, named)) for name, own in topics.items()}
+    # What Go leaves out is zero.
+    zero = dict.fromkeys((name for name in _TOPIC if name.endswith("_weight")), 0)
+    read = {_topic_name(name): TopicParameters(**(zero | _fields(own, _TOPIC, named))) for name, own in topics.items()}
     return PeerScoreConfig(topics=read, **values).check()
 
 

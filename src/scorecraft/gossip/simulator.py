@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float64, Int32
 from numpy.typing import NDArray
 
 from scorecraft.catalog.implements import implements
+from scorecraft.compiling import compiling_told
 from scorecraft.errors import ScorecraftError
 from scorecraft.gossip.batch_scores import config_arrays
 from scorecraft.gossip.events import Event, Payload
@@ -144,12 +145,13 @@ class Sim:
         behaviour = np.zeros(edges)
         scores = np.full((beats if keep_scores else 0, self.nodes, int(np.diff(self.start).max())), np.nan)
         violations = np.zeros(beats, dtype=np.int64)
-        steps, truncated, trace = simulate(
-            self.owner, self.neighbour, self.start, self.reverse, arrays.topics, arrays.whole,
-            np.array([float(value) for value in limits]), np.array(sizes, dtype=np.int64), mesh, counters, behaviour,
-            plan.topic, plan.origin, plan.valid, plan.kind, plan.node, plan.edge, plan.item, plan.seconds,
-            np.uint64(self.seed % 2**64), scores, violations, keep_trace, max_steps,
-        )  # fmt: skip
+        with compiling_told():
+            steps, truncated, trace = simulate(
+                self.owner, self.neighbour, self.start, self.reverse, arrays.topics, arrays.whole,
+                np.array([float(value) for value in limits]), np.array(sizes, dtype=np.int64), mesh, counters,
+                behaviour, plan.topic, plan.origin, plan.valid, plan.kind, plan.node, plan.edge, plan.item,
+                plan.seconds, np.uint64(self.seed % 2**64), scores, violations, keep_trace, max_steps,
+            )  # fmt: skip
         messages = np.isin(trace[:, 0], (0, RCV, APP))
         trace[messages, 3] = np.array([*plan.identifiers, 0], dtype=np.int64)[trace[messages, 3]]
         return SimResult(
