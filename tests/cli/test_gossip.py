@@ -62,6 +62,17 @@ def test_attack_writes_events_and_a_page(runner, tmp_path):
     assert found["attacked"] == ["ONE"]
 
 
+def test_attack_is_played_in_a_network_too(runner, tmp_path):
+    said = run(runner, "attack", "ethereum-paper", "--topics", 2, "--nodes", 20, "--beats", 4)
+    assert "100% of their scores are above zero" in said.replace("\n", " ").replace("  ", " ")
+    edges = tmp_path / "edges.csv"
+    edges.write_text("0,1\n0,2\n1,2\n")
+    found = json.loads(run(runner, "attack", "two-topics", "--topic", "ONE", "--edges", edges, "--json"))
+    assert found["network"]["below_zero"] == 1
+    with pytest.raises(ScorecraftError, match="either --nodes or --edges"):
+        runner.invoke(app, ["attack", "two-topics", "--nodes", "20", "--edges", str(edges)], catch_exceptions=False)
+
+
 def test_fix_proves_and_writes_what_check_then_accepts(runner, tmp_path):
     out = tmp_path / "safe.json"
     said = run(runner, "fix", "ethereum-paper", "--subnets", 3, "--out", out)

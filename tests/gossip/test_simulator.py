@@ -134,6 +134,23 @@ def test_silent_attackers_are_pruned_under_a_safe_score_and_stay_under_the_other
             assert found.violations.tolist()[2:] == [7] * 5
 
 
+def test_an_attack_in_a_network():
+    from scorecraft.gossip.attack_simulation import simulate_attack
+    from scorecraft.gossip.repair import repair
+
+    graph = random_graph(30, 200, 0)
+    found = simulate_attack(ethereum(12), graph, ["SUB1", "SUB2", "SUB3"], beats=5)
+    assert found.scores.shape == (5, int((graph == 0).sum()))
+    assert found.positive == 1
+    assert found.below == 0
+    mended = simulate_attack(repair(ethereum(12), "silence").config, graph, ["SUB1", "SUB2", "SUB3"], beats=5)
+    assert mended.below > 0.7
+    with pytest.raises(ScorecraftError, match="silent is"):
+        simulate_attack(ethereum(12), graph, ["SUB99"])
+    with pytest.raises(ScorecraftError, match="beats and msgs"):
+        simulate_attack(ethereum(12), graph, ["SUB1"], beats=0)
+
+
 def test_topologies():
     assert ring(6, 2).tolist() == [[0, 1], [0, 5], [1, 2], [2, 3], [3, 4], [4, 5]]
     assert (np.bincount(ring(50, 8).ravel()) == 8).all()

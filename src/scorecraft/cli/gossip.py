@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from scorecraft.gossip.attack import AttackPlan
+    from scorecraft.gossip.attack_simulation import NetworkAttack
     from scorecraft.gossip.parameters import PeerScoreConfig
     from scorecraft.gossip.properties import Verdict, Witness
     from scorecraft.gossip.repair import Repair
@@ -174,17 +175,26 @@ def attack(
     events: Annotated[
         Path | None, typer.Option("--events", metavar="FILE", help="Write the events here, a JSON list a line.")
     ] = None,
+    nodes: Annotated[
+        int | None, typer.Option("--nodes", metavar="N", min=10, help="Play it in a random network of so many peers.")
+    ] = None,
+    edges: Annotated[
+        Path | None, typer.Option("--edges", metavar="FILE", help="Play it in this network: two node numbers a line.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Draw no progress.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Write everything as one JSON object.")] = False,
 ) -> None:
     """Write an attack by silence: nothing, or little, in some topics, and good service in all others.
 
-    The victim's counters are replayed exactly, heartbeat after heartbeat. This is for those who set the parameters: it
-    shows what their score does not see, and talks to no network.
+    The victim's counters are replayed exactly, heartbeat after heartbeat. With --nodes or --edges it is also played in
+    a simulated network, in which all neighbours of node 0 take part, for six heartbeats. This is for those who set the
+    parameters: it shows what their score does not see, and talks to no real network.
 
     \b
     scorecraft gossip attack ethereum-paper --topics 3 --page attack.html
     scorecraft gossip attack ethereum-paper --subnets 3 --topic SUB1 --sent 1 --semantics acl2s
     scorecraft gossip attack mine.json --events events.jsonl
+    scorecraft gossip attack ethereum-paper --topics 3 --nodes 500
     """
     from scorecraft.gossip.attack import max_silent_topics, synthesise_attack
     from scorecraft.gossip.parameters import exact
@@ -196,6 +206,7 @@ def attack(
     plan = synthesise_attack(
         config, chosen, exact(beat, "beat"), messages, beats=beats, sent=sent, semantics=semantics.value
     )
+    network = _in_network(config, plan, nodes, edges, beat, show=not (quiet or json))
     if page is not None:
         from scorecraft.report.gossip_page import page as page_of
 
@@ -207,9 +218,18 @@ def attack(
     if json:
         from scorecraft.runs.files import json_text
 
-        print(json_text(plan_data(plan), indent=1))
+        played = {} if network is None else {
+            "network": {"events": network.events, "positive": network.positive, "below_zero": network.below}
+        }  # fmt: skip
+        print(json_text(plan_data(plan) | played, indent=1))
         return
     _print_plan(output(), plan, page, events)
+    if network is not None:
+        output().print(plain(
+            f"in the network: {network.scores.shape[1]} neighbours, {network.events:,} events; from the third "
+            f"heartbeat on {network.positive:.0%} of their scores are above zero, and {network.below:.0%} of them were "
+            "ever below"
+        ))  # fmt: skip
 
 
 @app.command("fix", short_help="Find the nearest safe weights, and prove them.")
@@ -250,6 +270,29 @@ def fix(
                          "open": list(found.open), "params": as_values(found.config)}, indent=1))  # fmt: skip
         return
     _print_repair(output(), found, out)
+
+
+def _in_network(
+    config: PeerScoreConfig, plan: AttackPlan, nodes: int | None, edges: Path | None, beat: float, *, show: bool
+) -> NetworkAttack | None:
+    """Return what became of the attack in a network, where one was asked for."""
+    if nodes is None and edges is None:
+        return None
+    if nodes is not None and edges is not None:
+        raise ScorecraftError("give either --nodes or --edges")
+    from scorecraft.cli.display import phase_bar
+    from scorecraft.compiling import compiling_told
+    from scorecraft.gossip.attack_simulation import simulate_attack
+    from scorecraft.gossip.topologies import random_graph, read_edges
+
+    if edges is not None:
+        graph = read_edges(edges)
+    else:
+        people = nodes or 0
+        graph = random_graph(people, min(7, (people - 1) // 2) * people)
+    with phase_bar(show=show) as progress, compiling_told(lambda said: progress(said, 0, 1)):
+        progress("network", 0, 1)
+        return simulate_attack(config, graph, plan.attacked, beat_s=beat)
 
 
 def as_data(verdict: Verdict) -> dict[str, Any]:

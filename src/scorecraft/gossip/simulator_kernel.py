@@ -358,15 +358,17 @@ def _saved(scores: Any, score: Any, start: Any, beat: Any, node: Any) -> None:
 
 
 @njit(cache=True)
-def _noted(keep: Any, trace: Any, steps: Any, kind: Any, node: Any, other: Any, item: Any) -> Any:
-    if not keep:
-        return trace
-    if steps == len(trace):
-        longer = np.empty((2 * len(trace), 4), dtype=np.int32)
-        longer[:steps] = trace
-        trace = longer
-    trace[steps, 0], trace[steps, 1], trace[steps, 2], trace[steps, 3] = kind, node, other, item
-    return trace
+def _longer(trace: Any) -> Any:
+    """Return a trace with twice the room, and the same events."""
+    longer = np.empty((2 * len(trace), 4), dtype=np.int32)
+    longer[: len(trace)] = trace
+    return longer
+
+
+@bare
+def _noted(keep: Any, trace: Any, steps: Any, kind: Any, node: Any, other: Any, item: Any) -> None:
+    if keep:
+        trace[steps, 0], trace[steps, 1], trace[steps, 2], trace[steps, 3] = kind, node, other, item
 
 
 @njit(cache=True)
@@ -427,23 +429,24 @@ def simulate(
             while begin < end:
                 if steps == max_steps:
                     return steps, True, trace[:steps]
+                if keep_trace and len(trace) < steps + 2:
+                    trace = _longer(trace)
                 while len(queue) - (end - begin) < most:
                     queue = _roomier(queue, begin, end)
                     begin, end = 0, end - begin
                 place = begin & (len(queue) - 1)
                 kind, edge, item = queue[place, 0], queue[place, 1], queue[place, 2]
                 begin += 1
-                if kind in (_SND_PAYLOAD, _SND_GRAFT, _SND_PRUNE):
-                    trace = _noted(keep_trace, trace, steps, kind, owner[edge], neighbour[edge], item)
+                if kind < _APP and not kind & 1:
+                    _noted(keep_trace, trace, steps, kind, owner[edge], neighbour[edge], item)
                     steps += 1
                     _sent(topics, limits, mesh, backoff, counters, kind, edge, item)
                     # It arrives at once, as an event of its own.
                     kind, edge = kind + 1, reverse[edge]
                     if steps == max_steps:
                         return steps, True, trace[:steps]
-                if edge >= 0:
-                    node = owner[edge]
-                trace = _noted(keep_trace, trace, steps, kind, node, neighbour[edge] if edge >= 0 else -1, item)
+                node = owner[edge] if edge >= 0 else node
+                _noted(keep_trace, trace, steps, kind, node, neighbour[edge] if edge >= 0 else -1, item)
                 now = seed + np.uint64(steps)
                 steps += 1
                 if kind < _APP:

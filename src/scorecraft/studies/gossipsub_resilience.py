@@ -8,20 +8,17 @@ Nothing is tuned, and no live client is touched.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from scorecraft.catalog.papers import find
 from scorecraft.gossip.attack import max_silent_topics, synthesise_attack
-from scorecraft.gossip.events import Event, Payload
+from scorecraft.gossip.attack_simulation import simulate_attack
 from scorecraft.gossip.known_parameters import ethereum, filecoin, two_topics
 from scorecraft.gossip.parameter_files import known_config
 from scorecraft.gossip.parameters import PeerScoreConfig
 from scorecraft.gossip.peer_score import Semantics
 from scorecraft.gossip.properties import check_property
 from scorecraft.gossip.repair import repair
-from scorecraft.gossip.simulator import EVERYBODY, Sim
 from scorecraft.gossip.topologies import random_graph
 from scorecraft.studies.study import Arm, Check, Experiment, Metric, Results, Scale, Study, Trial
 
@@ -90,27 +87,12 @@ def networked(trial: Trial) -> Results:
     config = ethereum(12)
     if trial.settings["weights"] == "mended":
         config = repair(config, "silence").config
-    config = replace(config, router=replace(config.router, d_lazy=0))
     nodes = NODES[trial.scale][trial.settings["size"]]
-    sim = Sim(random_graph(nodes, 7 * nodes, trial.seed), config, trial.seed)
-    attackers = sim.neighbour[sim.start[0] : sim.start[1]].tolist()
-    schedule: list[Event] = [(EVERYBODY, "HBM", 1.0)]
-    number = 0
-    silent = {"SUB1", "SUB2", "SUB3"}
-    for _ in range(BEATS[trial.scale]):
-        for other in attackers:
-            for topic in config.topics:
-                for _ in range(0 if topic in silent else 12):
-                    number += 1
-                    schedule.append((0, "RCV", other, ("PAYLOAD", Payload(number, topic, other))))
-        schedule.append((0, "HBM", 18.0))
-    found = sim.run(schedule)
-    own = found.scores[1:, 0, : len(attackers)]
-    return {
-        "below": float((own < 0).any(0).mean()),
-        "positive": float((own[2:] > 0).mean()),
-        "events": float(found.steps),
-    }
+    found = simulate_attack(
+        config, random_graph(nodes, 7 * nodes, trial.seed), ("SUB1", "SUB2", "SUB3"), beats=BEATS[trial.scale],
+        seed=trial.seed,
+    )  # fmt: skip
+    return {"below": found.below, "positive": found.positive, "events": float(found.events)}
 
 
 def _arm(name: str, title: str, config: str, semantics: Semantics = "spec") -> Arm:
