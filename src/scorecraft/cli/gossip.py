@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scorecraft.cli.terminal import output, plain
-from scorecraft.errors import ScorecraftError
+from scorecraft.errors import ScorecraftError, require
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -280,6 +280,7 @@ def _in_network(
         return None
     if nodes is not None and edges is not None:
         raise ScorecraftError("give either --nodes or --edges")
+    require("numba", "gossip", "simulating a network")
     from scorecraft.cli.display import phase_bar
     from scorecraft.compiling import compiling_told
     from scorecraft.gossip.attack_simulation import simulate_attack

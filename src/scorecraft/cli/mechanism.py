@@ -168,12 +168,32 @@ def _print(
         console, (*named.agents, "how often"),
         [(*_efforts(named, b).values(), f"{mech.mu[b]:.4f}") for b in shown],
     )  # fmt: skip
+    console.print("\nwhat is done with the reports")
+    done = _decisions(named, mech)
+    _table(console, ("told", *(f"{name} says" for name in named.agents), "action"), done[:SHOWN])
+    if len(done) > SHOWN:
+        console.print(plain(f"... {len(done) - SHOWN} more rows: --out or --json shows them", style="dim"))
     console.print("\nwhat is paid; where no row is shown, nothing is")
     rows = _rules(named, mech)
     agents = [f"{name} says" for name in named.agents]
     _table(console, ("told", *agents, "truth", "action", *(f"pay {name}" for name in named.agents)), rows[:SHOWN])
     if len(rows) > SHOWN:
         console.print(plain(f"... {len(rows) - SHOWN} more rows: --out or --json shows them", style="dim"))
+
+
+def _decisions(named: NamedGame, mech: Mechanism) -> list[tuple[str, ...]]:
+    """Return the action for each recommendation and joint report."""
+    from scorecraft.decisions.information_mechanism import as_table
+
+    rows = [
+        (
+            named.profile(row["efforts"]),
+            *_signals(named, row["reports"]),
+            named.actions[row["action"]],
+        )
+        for row in as_table(named.game, mech)
+    ]
+    return list(dict.fromkeys(rows))
 
 
 def _rules(named: NamedGame, mech: Mechanism) -> list[tuple[str, ...]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scorecraft.cli.terminal import output, plain
-from scorecraft.errors import ScorecraftError
+from scorecraft.errors import ScorecraftError, require
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,6 +97,7 @@ def rank(
     from scorecraft.cli.display import phase_bar
     from scorecraft.compiling import compiling_told
 
+    require("numba", "arena", "ranking models")
     if page is not None and page.resolve() == file.resolve():
         raise ScorecraftError(f"{page}: this is the table itself; choose another name for the page")
     table = read_score_table(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from scorecraft.catalog.implements import implements
-from scorecraft.errors import ScorecraftError, nearest
+from scorecraft.errors import ScorecraftError, nearest, require
 from scorecraft.gossip.parameters import Number, PeerScoreConfig
 from scorecraft.gossip.peer_score import GlobalCounters, Semantics, TopicCounters, peer_score, topic_score
 
@@ -115,6 +115,7 @@ def _backend(backend: Backend, examples: int, seed: int) -> _Check:
 
         return check
     if backend == "grid":
+        require("numba", "gossip", "going through a grid of counters")
         from scorecraft.gossip.grid_check import check
 
         return check
