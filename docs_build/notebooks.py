@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 NOTEBOOKS = Path(__file__).parent.parent / "docs" / "notebooks"
+# Commands in a notebook believe themselves in a terminal, and write in bold.
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LINE = re.compile(r"^\{notebook: ([\w-]+)\}$", re.MULTILINE)
 
 
@@ -38,7 +40,8 @@ def _cell(cell: Any) -> str:
         return cell.source
     language = "bash" if cell.source.startswith("!") else "python"
     source = cell.source.removeprefix("!")
-    printed = "".join(output.text for output in cell.outputs if output.get("name") == "stdout").rstrip()
+    said = "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
+    printed = _ESCAPE.sub("", said).rstrip()
     shown_too = [_output(output) for output in cell.outputs if output.output_type != "stream"]
     parts = [f"```{language}\n{source}\n```", *([f"```text\n{printed}\n```"] if printed else []), *shown_too]
     return "\n\n".join(parts)
