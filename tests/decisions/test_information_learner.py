@@ -62,6 +62,10 @@ def test_lengths_radius_and_weight_by_hand(game, safe):
     eta = 2 * expected
     assert one.alpha == pytest.approx(eta / (eta + safe[1] / 2))
     assert principal(game, safe, 10**6, mixing=False).alpha == 0
+    wider = principal(game, safe, 10**6, cost_width=0.01)
+    assert wider.alpha == pytest.approx((eta + 0.01) / (eta + 0.01 + safe[1] / 2))
+    with pytest.raises(ScorecraftError, match="cost_width"):
+        principal(game, safe, 10**6, cost_width=-1)
     with pytest.warns(ScorecraftWarning, match="too small"):
         short = principal(game, safe, 100)
     # 100 / 8 rounds each, and not 100^(2/3) = 21.5.

@@ -145,10 +145,31 @@ def test_an_attack_in_a_network():
     assert found.below == 0
     mended = simulate_attack(repair(ethereum(12), "silence").config, graph, ["SUB1", "SUB2", "SUB3"], beats=5)
     assert mended.below > 0.7
+    # A message in a silent topic does not come through to the one that is eclipsed.
+    assert found.reached == 0
     with pytest.raises(ScorecraftError, match="silent is"):
         simulate_attack(ethereum(12), graph, ["SUB99"])
     with pytest.raises(ScorecraftError, match="beats and msgs"):
         simulate_attack(ethereum(12), graph, ["SUB1"], beats=0)
+
+
+def test_a_cut_set_parts_the_network():
+    from scorecraft.gossip.attack_simulation import simulate_attack
+
+    # Two rings of ten, joined by nodes 20 and 21 alone.
+    left = ring(10, 4)
+    edges = [*left.tolist(), *(left + 10).tolist(), *([20 + k, v] for k in range(2) for v in (0, 1, 2, 10, 11, 12))]
+    found = simulate_attack(ethereum(12), np.array(edges), ["SUB1"], attackers=[20, 21], beats=4)
+    # Three victims on each side, two attackers each.
+    assert found.scores.shape == (4, 12)
+    assert found.positive == 1
+    # What node 19 publishes reaches the victims of its own side.
+    assert found.reached == 0.5
+    for bad, said in (([], "some of the nodes"), ([99], "some of the nodes"), (list(range(22)), "not all")):
+        with pytest.raises(ScorecraftError, match=said):
+            simulate_attack(ethereum(12), np.array(edges), ["SUB1"], attackers=bad)
+    with pytest.raises(ScorecraftError, match="mute"):
+        Sim(left, quiet(ethereum(3))).run([], mute=np.zeros((2, 2), dtype=bool))
 
 
 def test_topologies():

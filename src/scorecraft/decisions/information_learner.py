@@ -62,6 +62,8 @@ class OnlinePrincipal:
         delta: chance that the bound on the counts fails; 1 / T where not given.
         kappa: scale of the exploration.
         mixing: False commits to the bare optimum, which agents may disobey.
+        cost_width: how far the given costs may be off, in the unit of utility, where they were bracketed by
+            `cost_bracket`; it is added to eta.
 
     Raises `ScorecraftError` for a rho that is not positive, fewer than 2 rounds, or payments of another shape; warns
     where T is too small to explore as much as the bound asks for.
@@ -71,10 +73,13 @@ class OnlinePrincipal:
 
     def __init__(
         self, game_shape: GameShape, safe: Sequence[NDArray[np.float64]], cap: float, T: int, rho: float,  # noqa: N803
-        delta: float | None = None, *, kappa: float = 1.0, mixing: bool = True,
+        delta: float | None = None, *, kappa: float = 1.0, mixing: bool = True, cost_width: float = 0.0,
     ) -> None:  # fmt: skip
         self.shape, self.safe, self.cap, self.T, self.mixing = game_shape, tuple(safe), cap, T, mixing
+        self.cost_width = cost_width
         whole = (*game_shape.efforts, *game_shape.signals, game_shape.states)
+        if not cost_width >= 0:
+            raise ScorecraftError(f"cost_width is {cost_width}; expected a number >= 0")
         if not rho > 0:
             raise ScorecraftError(f"rho is {rho}; expected a number > 0: without slack no mixture is safe")
         if T < 2:
@@ -104,7 +109,7 @@ class OnlinePrincipal:
     @property
     def alpha(self) -> float:
         """Weight of the safe mechanisms in what is committed to."""
-        eta = 2 * self.cap * self.radius
+        eta = 2 * self.cap * self.radius + self.cost_width
         return eta / (eta + self.rho / max(self.shape.efforts)) if self.mixing else 0.0
 
     def act(self) -> Mechanism:

@@ -93,12 +93,17 @@ class Sim:
         """Directed edges, of a node and its neighbour, as `SimResult` has them."""
         return np.stack([self.owner, self.neighbour], 1)
 
+    def neighbours(self, node: int) -> list[int]:
+        """Return a node's neighbours, in order."""
+        return self.neighbour[self.start[node] : self.start[node + 1]].tolist()
+
+    def place(self, node: int, neighbour: int) -> int:
+        """Return where a neighbour stands among a node's own; raises `ScorecraftError` where it is none."""
+        return self._edge(node, neighbour) - int(self.start[node])
+
     def states(self) -> dict[int, PeerState]:
         """Return the same network at its start as states of the pure model."""
-        neighbours = {
-            node: self.neighbour[self.start[node] : self.start[node + 1]].tolist() for node in range(self.nodes)
-        }
-        return {node: connected(node, own, self.cfg.topics) for node, own in neighbours.items()}
+        return {node: connected(node, self.neighbours(node), self.cfg.topics) for node in range(self.nodes)}
 
     def expanded(self, schedule: Iterable[Event]) -> Iterator[Event]:
         """Yield a schedule with everybody's heartbeats as one event each.
@@ -114,7 +119,7 @@ class Sim:
 
     def run(
         self, schedule: Sequence[Event], *, keep_scores: bool = True, keep_trace: bool = False,
-        max_steps: int = MOST_STEPS,
+        max_steps: int = MOST_STEPS, mute: Bool[np.ndarray, "node topic"] | None = None,
     ) -> SimResult:  # fmt: skip
         """Return what becomes of the network, each event played to its end before the next one.
 
@@ -124,6 +129,7 @@ class Sim:
             keep_scores: whether the scores of all heartbeats are kept.
             keep_trace: whether all events are kept.
             max_steps: after so many events the run is cut, and says so.
+            mute: who neither forwards nor publishes in which topic; nobody, if not given.
 
         Raises `ScorecraftError` for other events, nodes and topics that are not there, and a heartbeat that takes no
         time.
@@ -143,13 +149,16 @@ class Sim:
         edges, topics = len(self.owner), len(cfg.topics)
         mesh, counters = np.zeros((topics, edges), dtype=np.uint8), np.zeros((edges, topics, 5))
         behaviour = np.zeros(edges)
+        silent = np.zeros((self.nodes, topics), dtype=np.bool_) if mute is None else np.asarray(mute, dtype=np.bool_)
+        if silent.shape != (self.nodes, topics):
+            raise ScorecraftError(f"mute: expected shape {[self.nodes, topics]}, got {list(silent.shape)}")
         scores = np.full((beats if keep_scores else 0, self.nodes, int(np.diff(self.start).max())), np.nan)
         violations = np.zeros(beats, dtype=np.int64)
         with compiling_told():
             steps, truncated, trace = simulate(
                 self.owner, self.neighbour, self.start, self.reverse, arrays.topics, arrays.whole,
                 np.array([float(value) for value in limits]), np.array(sizes, dtype=np.int64), mesh, counters,
-                behaviour, plan.topic, plan.origin, plan.valid, plan.kind, plan.node, plan.edge, plan.item,
+                behaviour, silent, plan.topic, plan.origin, plan.valid, plan.kind, plan.node, plan.edge, plan.item,
                 plan.seconds, np.uint64(self.seed % 2**64), scores, violations, keep_trace, max_steps,
             )  # fmt: skip
         messages = np.isin(trace[:, 0], (0, RCV, APP))

@@ -60,9 +60,11 @@ def _roomier(queue: Any, begin: Any, end: Any) -> Any:
 
 @bare
 def _forward(
-    queue: Any, end: Any, start: Any, neighbour: Any, mesh: Any, node: Any, topic: Any, message: Any, source: Any,
-    origin: Any,
+    queue: Any, end: Any, start: Any, neighbour: Any, mesh: Any, mute: Any, node: Any, topic: Any, message: Any,
+    source: Any, origin: Any,
 ) -> Any:  # fmt: skip
+    if mute[node, topic]:
+        return end
     for edge in range(start[node], start[node + 1]):
         if mesh[topic, edge]:
             other = neighbour[edge]
@@ -319,7 +321,7 @@ def _grafted(queue: Any, end: Any, mesh: Any, backoff: Any, behaviour: Any, scor
 def _arrived(
     queue: Any, end: Any, kind: Any, node: Any, edge: Any, item: Any, start: Any, neighbour: Any, topics: Any,
     limits: Any, mesh: Any, backoff: Any, counters: Any, behaviour: Any, score: Any, clock: Any, seen: Any,
-    repeated: Any, topic_of: Any, origin_of: Any, valid_of: Any,
+    repeated: Any, topic_of: Any, origin_of: Any, valid_of: Any, mute: Any,
 ) -> Any:  # fmt: skip
     """Play what has arrived, but nothing of a neighbour that is graylisted; return the end of the line."""
     if score[edge] < limits[_GRAYLIST]:
@@ -333,7 +335,9 @@ def _arrived(
             topics, mesh, counters, repeated, edge, topic, item, valid_of[item], first, age if known else 0.0
         ):  # fmt: skip
             seen[item, node] = clock[node]
-            end = _forward(queue, end, start, neighbour, mesh, node, topic, item, neighbour[edge], origin_of[item])
+            end = _forward(
+                queue, end, start, neighbour, mesh, mute, node, topic, item, neighbour[edge], origin_of[item]
+            )
     elif kind == _RCV_GRAFT:
         end = _grafted(queue, end, mesh, backoff, behaviour, score, edge, item)
     elif mesh[item, edge]:
@@ -374,8 +378,8 @@ def _noted(keep: Any, trace: Any, steps: Any, kind: Any, node: Any, other: Any, 
 @njit(cache=True)
 def simulate(
     owner: Any, neighbour: Any, start: Any, reverse: Any, topics: Any, whole: Any, limits: Any, sizes: Any, mesh: Any,
-    counters: Any, behaviour: Any, topic_of: Any, origin_of: Any, valid_of: Any, kinds: Any, nodes: Any, along: Any,
-    items: Any, seconds: Any, seed: Any, scores: Any, violations: Any, keep_trace: Any, max_steps: Any,
+    counters: Any, behaviour: Any, mute: Any, topic_of: Any, origin_of: Any, valid_of: Any, kinds: Any, nodes: Any,
+    along: Any, items: Any, seconds: Any, seed: Any, scores: Any, violations: Any, keep_trace: Any, max_steps: Any,
 ) -> Any:  # fmt: skip
     """Play a schedule; return steps, whether it was cut, and the trace. See `scorecraft.gossip.simulator.Sim.run`.
 
@@ -391,6 +395,7 @@ def simulate(
         mesh: ``[topic, edge]``, filled.
         counters: ``[edge, topic, 5]``, filled.
         behaviour: H of each edge, filled.
+        mute: ``[node, topic]``, who forwards and publishes nothing there.
         topic_of: topic of each message.
         origin_of: where it comes from.
         valid_of: whether it is valid.
@@ -452,7 +457,7 @@ def simulate(
                 if kind < _APP:
                     end = _arrived(
                         queue, end, kind, node, edge, item, start, neighbour, topics, limits, mesh, backoff, counters,
-                        behaviour, score, clock, seen, repeated, topic_of, origin_of, valid_of,
+                        behaviour, score, clock, seen, repeated, topic_of, origin_of, valid_of, mute,
                     )  # fmt: skip
                 elif kind == _HBM:
                     beat = heartbeats[node]
@@ -465,6 +470,6 @@ def simulate(
                 elif seen[item, node] == _NEVER or clock[node] - seen[item, node] > limits[_TTL]:
                     seen[item, node] = clock[node]
                     end = _forward(
-                        queue, end, start, neighbour, mesh, node, topic_of[item], item, node, origin_of[item]
+                        queue, end, start, neighbour, mesh, mute, node, topic_of[item], item, node, origin_of[item]
                     )
     return steps, False, trace[:steps]

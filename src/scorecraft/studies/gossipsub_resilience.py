@@ -90,7 +90,7 @@ def networked(trial: Trial) -> Results:
     nodes = NODES[trial.scale][trial.settings["size"]]
     found = simulate_attack(
         config, random_graph(nodes, 7 * nodes, trial.seed), ("SUB1", "SUB2", "SUB3"), beats=BEATS[trial.scale],
-        seed=trial.seed,
+        seed=trial.seed, probe=False,
     )  # fmt: skip
     return {"below": found.below, "positive": found.positive, "events": float(found.events)}
 
